@@ -1,0 +1,58 @@
+// Stream sockets of one core. Bytes go straight into and out of the caller's buffers; a connection
+// without a posted receive is not read, which is how back-pressure reaches the peer.
+//
+// Shape      per connection at most one receive and one send outstanding
+// Owner      one core. A buffer given to `receive` or `send` belongs to the driver until its event,
+//            or until kClosed of its connection, whichever comes first
+// Allocates  when connections open; never per receive or send
+// Errors     listen: kAddressInUse, kPermission, kSystem. A connection that fails gives kClosed
+// States     (accept) kAccepted ─► kReceived*, kSent* ─► kClosed, exactly once, always last
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "penstock/result.h"
+
+namespace penstock::env {
+
+// A generation in the high half makes a stale id harmless.
+enum class ConnectionId : std::uint64_t { kNone = 0 };
+
+enum class SocketEventKind : std::uint8_t { kAccepted, kReceived, kSent, kClosed };
+
+struct SocketEvent {
+  SocketEventKind kind = SocketEventKind::kClosed;
+  ConnectionId connection = ConnectionId::kNone;
+  std::uint32_t listener = 0;  // kAccepted: the tag given to `listen`
+  // kReceived: how many bytes, 0 when the peer has ended its side (then no more receives).
+  // kSent: all of the buffer, always.
+  std::uint32_t bytes = 0;
+  std::int32_t error = 0;  // kClosed: errno, 0 when closed by us or by the peer's end
+};
+
+class Socket {
+ public:
+  virtual ~Socket() = default;
+  // Control, at start-up. Several cores may listen on one port: the kernel deals connections out.
+  [[nodiscard]] virtual Result<> listen(std::string_view address, std::uint16_t port,
+                                        std::uint32_t tag) = 0;
+  // Stops accepting on every listener; open connections go on.
+  virtual void stop_listening() = 0;
+
+  virtual void receive(ConnectionId connection, std::span<std::byte> into) = 0;
+  // Sends the whole buffer before kSent. The buffer stays unchanged until then.
+  virtual void send(ConnectionId connection, std::span<const std::byte> bytes) = 0;
+  // Closes at once; kClosed follows through `reap`. Harmless on a stale id.
+  virtual void close(ConnectionId connection) = 0;
+  [[nodiscard]] virtual std::string peer(ConnectionId connection) = 0;
+
+  // Hands queued operations to the kernel: once a turn.
+  virtual void submit() = 0;
+  [[nodiscard]] virtual std::size_t reap(std::span<SocketEvent> out) = 0;
+};
+
+}  // namespace penstock::env

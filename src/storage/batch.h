@@ -1,0 +1,100 @@
+// A batch: the unit that a producer sends, the journal keeps verbatim and a consumer receives.
+// In the journal it is a 64-byte batch header followed by a FlatBuffer `penstock.proto.Batch`
+// (src/proto/penstock.fbs). Record i of a batch has index `first + i`; all share one arrival time.
+//
+// Units      lengths in bytes; arrival in milliseconds since 1970 UTC
+// Shape      1..10,000 records; the FlatBuffer at most 16 MiB
+// Source     src/storage/FORMAT.md
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/hash_key.h"
+#include "penstock/ids.h"
+#include "penstock/result.h"
+#include "penstock/units.h"
+
+namespace penstock::storage {
+
+// One record as it is handed in and out. The bytes belong to someone else.
+struct RecordRef {
+  const std::byte* key = nullptr;
+  const std::byte* data = nullptr;
+  std::uint32_t data_bytes = 0;
+  std::uint16_t key_bytes = 0;
+  std::uint16_t flags = 0;
+  base::HashKey hash;
+};
+
+inline constexpr std::size_t kBatchHeaderBytes = 64;
+inline constexpr std::size_t kRecordEntryBytes = 32;
+inline constexpr std::size_t kBatchOverheadBytes = 64;  // upper bound of the FlatBuffer's own frame
+inline constexpr std::uint32_t kBatchRecordsMax = 10'000;
+
+enum class Codec : std::uint8_t { kNone = 0 };
+
+struct BatchFields {
+  RecordIndex first;
+  WallMillis arrival;
+  std::uint64_t producer_id = 0;  // 0: not an idempotent producer
+  std::uint32_t producer_epoch = 0;
+  std::uint32_t base_sequence = 0;
+};
+
+// Bytes that `write_batch` needs, header and padding to 8 included.
+[[nodiscard]] constexpr std::size_t batch_bytes(std::size_t records, std::size_t payload_bytes) {
+  return round_up(kBatchHeaderBytes + kBatchOverheadBytes + records * kRecordEntryBytes + payload_bytes,
+                  std::size_t{8});
+}
+
+// Writes header and FlatBuffer at `out` (8-byte aligned, `batch_bytes` long): one pass of copying,
+// one of CRC32C over bytes still in cache. No allocation. Returns the bytes used.
+//
+// `records` is walked by `next(i)`, so that the caller's own list serves.
+class BatchWriter {
+ public:
+  // REQUIRES: 1 ≤ records ≤ kBatchRecordsMax; payload_bytes is the exact sum of keys and data.
+  BatchWriter(std::span<std::byte> out, const BatchFields& fields, std::uint32_t records,
+              std::size_t payload_bytes);
+  void add(const RecordRef& record);
+  [[nodiscard]] std::size_t finish();
+
+ private:
+  std::byte* out_;
+  std::byte* entries_;
+  std::byte* bytes_;
+  std::uint32_t records_;
+  std::uint32_t added_ = 0;
+  std::uint32_t payload_offset_ = 0;
+  std::size_t payload_bytes_;
+  BatchFields fields_;
+};
+
+// A verified batch, read in place.
+class BatchView {
+ public:
+  // Checks the header and its CRC, the payload's CRC, the FlatBuffer, and that the ranges of the
+  // records ascend, do not overlap and add up. `consumed` (may be null) gets the batch's padded length.
+  // Errors kMalformed, kCorrupt.
+  [[nodiscard]] static Result<BatchView> open(std::span<const std::byte> bytes,
+                                              std::size_t* consumed);
+  [[nodiscard]] RecordIndex first() const { return fields_.first; }
+  [[nodiscard]] WallMillis arrival() const { return fields_.arrival; }
+  [[nodiscard]] const BatchFields& fields() const { return fields_; }
+  [[nodiscard]] std::uint32_t count() const { return count_; }
+  // REQUIRES: i < count().
+  [[nodiscard]] RecordRef record(std::uint32_t i) const;
+  // Header and FlatBuffer, as stored.
+  [[nodiscard]] std::span<const std::byte> stored() const { return stored_; }
+
+ private:
+  BatchFields fields_;
+  std::uint32_t count_ = 0;
+  const std::byte* entries_ = nullptr;
+  const std::byte* payload_ = nullptr;
+  std::span<const std::byte> stored_;
+};
+
+}  // namespace penstock::storage
