@@ -9,6 +9,7 @@
 // Source     src/storage/FORMAT.md
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>

@@ -1,0 +1,76 @@
+// What the service core (catalogue, retention) asks of cells, and the answer. A command travels by mail
+// to the data core that owns the cell and comes back when its effect is durable.
+//
+// Owner      the service core makes and frees a command; it is the cells' between `start` and `done`.
+//            `done` runs on the service core, never inside `start`
+// Errors     kJournalFull, kFenced (nothing written), kUnknownOutcome (fenced with it in flight), kStopping
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "env/disk.h"
+#include "penstock/ids.h"
+#include "penstock/result.h"
+#include "penstock/units.h"
+#include "route/map.h"
+#include "storage/journal.h"
+#include "storage/store.h"
+
+namespace penstock::shard {
+
+enum class CommandKind : std::uint8_t {
+  kCatalogue,     // append `body` as a catalogue frame (cell 0 alone); done when durable
+  kOpenShard,     // apply and write `control`; idempotent; done when durable
+  kCloseShard,    // from now on the shard refuses puts with kWrongShard (they wait for a newer map).
+                  // control.index is filled in with the final next index; done when all is durable.
+                  // `last_arrival` tells the wall time of its last record
+  kReopenShard,   // undoes a close whose split or merge was abandoned before its COMMIT; nothing written
+  kTrimShard,     // control.index: first index that stays; UINT64_MAX removes the shard altogether
+  kExpire,        // advance every shard's trim point: `horizons` by stream, on the retention clock
+  kDescribe,      // fill `snapshot` (durable prefix only), `sealed`, `metrics`, `seal_count`
+  kAddSlot,       // hand over `slot_file`, `slot`
+  kRecycle,       // forget `segments`, free their slots
+};
+
+struct CellCommand {
+  CommandKind kind = CommandKind::kDescribe;
+  CellId cell;
+  std::vector<std::byte> body;
+  ShardKey shard;
+  storage::ShardControl control;
+  WallMillis last_arrival;
+  struct Horizon {
+    StreamUid stream;
+    RetentionMillis oldest;  // what was written before it has expired
+  };
+  std::vector<Horizon> horizons;
+  storage::CellSnapshot snapshot;
+  std::vector<storage::SegmentSummary> sealed;
+  storage::JournalMetrics metrics;
+  std::uint64_t seal_count = 0;
+  std::uint32_t slots_free = 0;
+  bool fenced = false;
+  env::FileId slot_file = env::FileId::kNone;
+  std::uint32_t slot = 0;
+  std::vector<SegmentNumber> segments;
+
+  Result<> outcome;
+  void (*done)(CellCommand& command, Nanos now) = nullptr;
+  void* context = nullptr;
+};
+
+// All cells, as the service core sees them.
+class CellPlane {
+ public:
+  virtual ~CellPlane() = default;
+  [[nodiscard]] virtual std::uint16_t cells() const = 0;
+  [[nodiscard]] virtual CoreId core_of(CellId cell) const = 0;
+  virtual void start(CellCommand& command, Nanos now) = 0;
+  // Gives every data core the map; `done` when all have it. Calls are answered in order.
+  virtual void publish(std::shared_ptr<const route::RouteMap> map, void (*done)(void* context, Nanos now),
+                       void* context, Nanos now) = 0;
+};
+
+}  // namespace penstock::shard
