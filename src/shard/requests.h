@@ -21,11 +21,14 @@
 namespace penstock::shard {
 
 struct PutRequest;
+struct PutParcel;
 
 struct PutEntry {
   storage::RecordRef record;     // in: bytes stay valid until `done`
-  PutRequest* request = nullptr;  // set by `put`
-  PutEntry* next = nullptr;      // links of whoever holds it
+  // The data plane's, from `put` to `done`.
+  PutRequest* request = nullptr;
+  PutParcel* parcel = nullptr;
+  PutEntry* next = nullptr;
   // Out. `stored` false: `error` says why.
   bool stored = false;
   ErrorCode error = ErrorCode::kUnknownOutcome;
@@ -43,7 +46,7 @@ struct PutRequest {
   void* context = nullptr;
   // The data plane's.
   CoreId home;
-  std::uint32_t open_entries = 0;
+  std::uint32_t open_parcels = 0;
 };
 
 enum class ReadStart : std::uint8_t { kIndex, kTrimHorizon, kLatest, kTimestamp };
@@ -57,7 +60,6 @@ struct ReadRequest {
   // Receives batches on the owning core, in order; null asks for the resolved position alone
   // (`next`), reads nothing and debits nothing.
   storage::BatchSink* sink = nullptr;
-  std::uint64_t (*bytes_delivered)(storage::BatchSink& sink) = nullptr;  // what the read limit counts
   void (*done)(ReadRequest& request, Nanos now) = nullptr;
   void* context = nullptr;
   // Out.

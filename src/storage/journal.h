@@ -95,10 +95,16 @@ struct SegmentSummary {
 // Receives batches in index order. Called on the journal's core.
 class BatchSink {
  public:
+  struct Taken {
+    std::uint32_t records = 0;  // of the batch, counted from `from`; fewer than offered ends the read
+    std::uint64_t bytes = 0;    // their data and keys: what read limits count
+    bool more = true;           // false ends the read after these
+  };
   virtual ~BatchSink() = default;
-  // `from`: first record of the batch that is wanted. Returns false to stop after this one.
+  // `from`: first record of the batch that is wanted; `until`: one past the last that may be taken.
   // The bytes are valid during the call only.
-  [[nodiscard]] virtual bool on_batch(const BatchView& batch, std::uint32_t from) = 0;
+  [[nodiscard]] virtual Taken on_batch(const BatchView& batch, std::uint32_t from,
+                                       std::uint32_t until) = 0;
 };
 
 // Reads records [from, until) of a shard, from the tail window at once where it can, else by the
@@ -111,9 +117,12 @@ struct ReadOp {
   std::uint64_t bytes_max = 10 * kMiB;  // bytes of the device that one call may read
   BatchSink* sink = nullptr;
   void (*done)(ReadOp& op) = nullptr;
-  // Results. `next`: where a following read goes on. kDataLoss names the range [from, next) as lost;
+  RetentionMillis retention_from{INT64_MIN};  // frames written earlier have expired: passed over
+  // Results. `next`: where a following read goes on: one past the last record taken or passed over. kDataLoss names the range [from, next) as lost;
   // the sink got what came before it.
   RecordIndex next;
+  std::uint64_t bytes_taken = 0;
+  WallMillis last_arrival;  // of the last record taken or passed over
   Result<> outcome;
   void* context = nullptr;  // the caller's
 };
