@@ -1,0 +1,146 @@
+#include "route/md5_avx2.h"
+
+#if defined(__x86_64__)
+
+#include "route/md5_tables.h"
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+#define PENSTOCK_AVX2 __attribute__((target("avx2")))
+
+namespace penstock::route {
+namespace {
+
+constexpr std::size_t kLanes = 8;
+// Fewer short keys than this are quicker one by one: eight lanes cost what three scalar keys do.
+constexpr std::size_t kLanesWorthwhile = 3;
+
+struct alignas(32) Blocks {
+  std::byte lane[kLanes][64];
+};
+
+// A vector type of our own, so that a template may name it without losing its attributes.
+struct Vectors {
+  __m256i v[16];
+};
+
+// Rows of eight 32-bit words become columns.
+PENSTOCK_AVX2 inline void transpose(const Blocks& blocks, std::size_t half, __m256i* out) {
+  __m256i r[8];
+  for (std::size_t i = 0; i < 8; ++i) {
+    r[i] = _mm256_load_si256(reinterpret_cast<const __m256i*>(blocks.lane[i] + 32 * half));
+  }
+  __m256i t[8];
+  for (std::size_t i = 0; i < 8; i += 2) {
+    t[i] = _mm256_unpacklo_epi32(r[i], r[i + 1]);
+    t[i + 1] = _mm256_unpackhi_epi32(r[i], r[i + 1]);
+  }
+  __m256i u[8];
+  for (std::size_t i = 0; i < 8; i += 4) {
+    u[i] = _mm256_unpacklo_epi64(t[i], t[i + 2]);
+    u[i + 1] = _mm256_unpackhi_epi64(t[i], t[i + 2]);
+    u[i + 2] = _mm256_unpacklo_epi64(t[i + 1], t[i + 3]);
+    u[i + 3] = _mm256_unpackhi_epi64(t[i + 1], t[i + 3]);
+  }
+  for (std::size_t i = 0; i < 4; ++i) {
+    out[i] = _mm256_permute2x128_si256(u[i], u[i + 4], 0x20);
+    out[i + 4] = _mm256_permute2x128_si256(u[i], u[i + 4], 0x31);
+  }
+}
+
+template <std::size_t kStep>
+PENSTOCK_AVX2 [[gnu::always_inline]] inline void step(__m256i (&s)[4], const Vectors& words) {
+  constexpr std::size_t kA = (64 - kStep) % 4, kB = (kA + 1) % 4, kC = (kA + 2) % 4,
+                        kD = (kA + 3) % 4;
+  const __m256i b = s[kB], c = s[kC], d = s[kD];
+  __m256i f;
+  if constexpr (kStep < 16) {
+    f = _mm256_xor_si256(d, _mm256_and_si256(b, _mm256_xor_si256(c, d)));
+  } else if constexpr (kStep < 32) {
+    f = _mm256_xor_si256(c, _mm256_and_si256(d, _mm256_xor_si256(b, c)));
+  } else if constexpr (kStep < 48) {
+    f = _mm256_xor_si256(b, _mm256_xor_si256(c, d));
+  } else {
+    f = _mm256_xor_si256(c, _mm256_or_si256(b, _mm256_xor_si256(d, _mm256_set1_epi32(-1))));
+  }
+  const __m256i constant = _mm256_set1_epi32(static_cast<int>(kMd5Sines[kStep]));
+  const __m256i sum = _mm256_add_epi32(_mm256_add_epi32(s[kA], f),
+                                       _mm256_add_epi32(constant, words.v[md5_word(kStep)]));
+  constexpr int kShift = kMd5Shifts[kStep / 16][kStep % 4];
+  const __m256i turned =
+      _mm256_or_si256(_mm256_slli_epi32(sum, kShift), _mm256_srli_epi32(sum, 32 - kShift));
+  s[kA] = _mm256_add_epi32(b, turned);
+}
+
+template <std::size_t... kSteps>
+PENSTOCK_AVX2 [[gnu::always_inline]] inline void rounds(__m256i (&s)[4], const Vectors& words,
+                                                        std::index_sequence<kSteps...>) {
+  (step<kSteps>(s, words), ...);
+}
+
+PENSTOCK_AVX2 void eight(const Blocks& blocks, base::HashKey (&out)[kLanes]) {
+  Vectors words;
+  transpose(blocks, 0, words.v);
+  transpose(blocks, 1, words.v + 8);
+  __m256i s[4];
+  for (std::size_t i = 0; i < 4; ++i) s[i] = _mm256_set1_epi32(static_cast<int>(kMd5Start[i]));
+  rounds(s, words, std::make_index_sequence<64>{});
+
+  alignas(32) std::uint32_t word[4][kLanes];
+  for (std::size_t i = 0; i < 4; ++i) {
+    s[i] = _mm256_add_epi32(s[i], _mm256_set1_epi32(static_cast<int>(kMd5Start[i])));
+    _mm256_store_si256(reinterpret_cast<__m256i*>(word[i]), s[i]);
+  }
+  for (std::size_t lane = 0; lane < kLanes; ++lane) {
+    const auto half = [&word, lane](std::size_t first) {
+      return (std::uint64_t{__builtin_bswap32(word[first][lane])} << 32) |
+             __builtin_bswap32(word[first + 1][lane]);
+    };
+    out[lane] = {half(0), half(2)};
+  }
+}
+
+void fill(std::byte* block, KeyRef key) {
+  if (key.bytes > 0) std::memcpy(block, key.data, key.bytes);
+  block[key.bytes] = std::byte{0x80};
+  std::memset(block + key.bytes + 1, 0, 63 - key.bytes);
+  const std::uint64_t bits = std::uint64_t{key.bytes} * 8;
+  std::memcpy(block + 56, &bits, 8);
+}
+
+}  // namespace
+
+void md5_avx2(std::span<const KeyRef> keys, std::span<base::HashKey> out) {
+  Blocks blocks;
+  std::size_t position[kLanes];
+  std::size_t lanes = 0;
+  base::HashKey digests[kLanes];
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (keys[i].bytes > kMd5OneBlockBytes) {
+      out[i] = md5_scalar(keys[i]);
+      continue;
+    }
+    fill(blocks.lane[lanes], keys[i]);
+    position[lanes++] = i;
+    if (lanes < kLanes) continue;
+    eight(blocks, digests);
+    for (std::size_t lane = 0; lane < kLanes; ++lane) out[position[lane]] = digests[lane];
+    lanes = 0;
+  }
+  if (lanes < kLanesWorthwhile) {
+    for (std::size_t lane = 0; lane < lanes; ++lane) {
+      out[position[lane]] = md5_scalar(keys[position[lane]]);
+    }
+    return;
+  }
+  for (std::size_t lane = lanes; lane < kLanes; ++lane) fill(blocks.lane[lane], {});
+  eight(blocks, digests);
+  for (std::size_t lane = 0; lane < lanes; ++lane) out[position[lane]] = digests[lane];
+}
+
+}  // namespace penstock::route
+
+#endif

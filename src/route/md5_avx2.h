@@ -1,0 +1,13 @@
+// MD5 of eight short keys at a time. Only for a CPU that has AVX2.
+#pragma once
+
+#include "route/md5.h"
+
+#include <span>
+
+namespace penstock::route {
+
+// Same contract as `md5`.
+void md5_avx2(std::span<const KeyRef> keys, std::span<base::HashKey> out);
+
+}  // namespace penstock::route
