@@ -2,15 +2,15 @@
 // that receives its result. What the device cannot take yet waits here in order.
 //
 // Owner      one core
-// Allocates  in the constructor only
+// Allocates  never: what waits is linked through the calls
 #pragma once
-
-#include <cstdint>
-#include <deque>
 
 #include "env/disk.h"
 #include "penstock/units.h"
 #include "runtime/work.h"
+
+#include <cstddef>
+#include <cstdint>
 
 namespace penstock::runtime {
 

@@ -6,14 +6,14 @@
 // Allocates  at start-up; an outbox grows only when a ring is full
 #pragma once
 
-#include <cstdint>
-#include <memory>
-#include <vector>
-
 #include "base/spsc_ring.h"
 #include "env/waiter.h"
 #include "penstock/ids.h"
 #include "runtime/work.h"
+
+#include <cstdint>
+#include <memory>
+#include <vector>
 
 namespace penstock::runtime {
 
@@ -45,11 +45,15 @@ class PostOffice {
 
    private:
     friend class PostOffice;
+    void retry_outbox();
+
     PostOffice* office_ = nullptr;
     CoreId self_;
     std::vector<std::vector<Mail>> outbox_;  // per receiver
     std::vector<bool> to_wake_;
     std::size_t outbox_count_ = 0;
+    std::size_t own_ = 0;  // mails to ourselves in their ring
+    std::size_t first_sender_ = 0;
   };
   [[nodiscard]] Post& post(CoreId core) { return posts_[core.raw()]; }
   void set_waiter(CoreId core, env::Waiter* waiter) { waiters_[core.raw()] = waiter; }
