@@ -4,16 +4,16 @@
 // Source     the Kinesis contract; docs/kinesis-compatibility.md
 #pragma once
 
+#include "base/hash_key.h"
+#include "penstock/ids.h"
+#include "penstock/units.h"
+#include "route/map.h"
+
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
-
-#include "base/hash_key.h"
-#include "penstock/ids.h"
-#include "penstock/units.h"
-#include "route/map.h"
 
 namespace penstock::proto {
 
@@ -48,6 +48,8 @@ struct SplitShard {
   std::string name;
   std::string shard;  // as given, not yet normalised
   base::HashKey new_starting_hash_key;
+  // As given, where it has no place in 128 bits: the refusal quotes it. Empty: the key above counts.
+  std::string new_starting_hash_key_text = {};
 };
 struct MergeShards {
   std::string name;
