@@ -19,8 +19,8 @@ enum class ErrorCode : std::uint16_t {
 
 struct Error {
   ErrorCode code;
-  std::uint16_t site = 0;    // which place of many, where one function has many
-  std::int32_t detail = 0;   // errno, an offset, a count: what the code's text calls for
+  std::uint16_t site = 0;   // which place of many, where one function has many
+  std::int32_t detail = 0;  // errno, an offset, a count: what the code's text calls for
   friend constexpr bool operator==(const Error&, const Error&) = default;
 };
 static_assert(sizeof(Error) == 8);

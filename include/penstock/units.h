@@ -44,8 +44,12 @@ class TimePoint {
   constexpr explicit TimePoint(std::int64_t raw) : raw_(raw) {}
   [[nodiscard]] constexpr std::int64_t raw() const { return raw_; }
   friend constexpr auto operator<=>(TimePoint, TimePoint) = default;
-  friend constexpr TimePoint operator+(TimePoint t, std::int64_t d) { return TimePoint(t.raw_ + d); }
-  friend constexpr TimePoint operator-(TimePoint t, std::int64_t d) { return TimePoint(t.raw_ - d); }
+  friend constexpr TimePoint operator+(TimePoint t, std::int64_t d) {
+    return TimePoint(t.raw_ + d);
+  }
+  friend constexpr TimePoint operator-(TimePoint t, std::int64_t d) {
+    return TimePoint(t.raw_ - d);
+  }
   friend constexpr std::int64_t operator-(TimePoint a, TimePoint b) { return a.raw_ - b.raw_; }
 
  private:

@@ -8,9 +8,9 @@ namespace penstock::base {
 
 }  // namespace penstock::base
 
-#define PENSTOCK_ASSERT(condition)        \
-  (__builtin_expect(!!(condition), 1)     \
-       ? static_cast<void>(0)             \
+#define PENSTOCK_ASSERT(condition)    \
+  (__builtin_expect(!!(condition), 1) \
+       ? static_cast<void>(0)         \
        : ::penstock::base::assertion_failed(#condition, __FILE__, __LINE__))
 
 #ifdef PENSTOCK_CHECKS_FULL
