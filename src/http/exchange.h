@@ -1,25 +1,27 @@
 // One HTTP request and its answer, between the connection that carries bytes and the service that
 // gives them meaning.
 //
-// Owner      the connection owns the exchange; the service may hold it until it has called `respond`,
-//            exactly once, on the same core. All views point into the connection's buffers and hold until
-//            then; the body may be overwritten in place (base64 is decoded there)
+// Owner      the connection owns the exchange; the service may hold it until it has called
+// `respond`,
+//            exactly once, on the same core. All views point into the connection's buffers and hold
+//            until then; the body may be overwritten in place (base64 is decoded there)
 // Allocates  never for a request within its connection's buffers
 #pragma once
+
+#include "penstock/units.h"
+#include "proto/header_field.h"
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
 
-#include "penstock/units.h"
-
 namespace penstock::http {
 
-struct Header {
-  std::string_view name;  // as sent; compare with `equals_ignoring_case`
-  std::string_view value;  // trimmed
-};
+using Header = proto::HeaderField;
+
+// `lower_case` has no capitals; `text` may.
+[[nodiscard]] bool equals_ignoring_case(std::string_view text, std::string_view lower_case);
 
 // Bytes to send, grown by the service: owned by the connection, reused from request to request.
 class ResponseBody {
@@ -36,21 +38,22 @@ class ResponseBody {
 class Exchange {
  public:
   std::string_view method;
-  std::string_view target;        // path and query as sent
+  std::string_view target;  // path and query as sent
   std::span<const Header> headers;
-  std::span<char> body;           // followed by at least 64 readable bytes (SIMD parsers)
+  std::span<char> body;            // followed by at least 64 readable bytes (SIMD parsers)
   std::byte body_sha256[32] = {};  // computed while the body was received
-  bool secure = false;            // came over TLS
-  std::uint32_t listener = 0;     // tag of the listener it came by
+  bool secure = false;             // came over TLS
+  std::uint32_t listener = 0;      // tag of the listener it came by
   std::uint64_t connection_serial = 0;
-  Nanos received;                 // when its last byte was read
+  Nanos received;  // when its last byte was read
 
   // The first header of that name, or an empty view whose data() is null.
   [[nodiscard]] std::string_view header(std::string_view lower_case_name) const;
 
   // The answer: fill `response()`, then call `respond`.
   [[nodiscard]] virtual ResponseBody& response() = 0;
-  // `extra_headers`: whole lines, each ended by CRLF. Content-Length, Date and Connection are added.
+  // `extra_headers`: whole lines, each ended by CRLF. Content-Length, Date and Connection are
+  // added.
   virtual void respond(int status, std::string_view content_type, std::string_view extra_headers,
                        Nanos now) = 0;
   // Storage for the service's own state of this request: at least kServiceBytes, aligned to 64.

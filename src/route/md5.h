@@ -6,10 +6,10 @@
 // Source     RFC 1321; measured: 24.5 ns a key in eights against 143 ns one by one
 #pragma once
 
+#include "base/hash_key.h"
+
 #include <cstddef>
 #include <span>
-
-#include "base/hash_key.h"
 
 namespace penstock::route {
 
