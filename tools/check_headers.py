@@ -27,7 +27,7 @@ def flags_by_folder(build):
         for word in words:
             if word in DROPPED_WITH_VALUE:
                 next(words)
-            elif word not in DROPPED and not word.startswith(("-O", "-fsanitize")) and word != entry["file"]:
+            elif word not in DROPPED and not word.startswith(("-O", "-fsanitize", "-fdiagnostics-color")) and word != entry["file"]:
                 kept.append(word)
         flags.setdefault(source.parent, kept)
     return flags
