@@ -6,10 +6,6 @@
 // Errors     kJournalFull, kFenced (nothing written), kUnknownOutcome (fenced with it in flight), kStopping
 #pragma once
 
-#include <cstdint>
-#include <memory>
-#include <vector>
-
 #include "env/disk.h"
 #include "penstock/ids.h"
 #include "penstock/result.h"
@@ -18,20 +14,24 @@
 #include "storage/journal.h"
 #include "storage/store.h"
 
+#include <cstdint>
+#include <memory>
+#include <vector>
+
 namespace penstock::shard {
 
 enum class CommandKind : std::uint8_t {
-  kCatalogue,     // append `body` as a catalogue frame (cell 0 alone); done when durable
-  kOpenShard,     // apply and write `control`; idempotent; done when durable
-  kCloseShard,    // from now on the shard refuses puts with kWrongShard (they wait for a newer map).
-                  // control.index is filled in with the final next index; done when all is durable.
-                  // `last_arrival` tells the wall time of its last record
-  kReopenShard,   // undoes a close whose split or merge was abandoned before its COMMIT; nothing written
-  kTrimShard,     // control.index: first index that stays; UINT64_MAX removes the shard altogether
-  kExpire,        // advance every shard's trim point: `horizons` by stream, on the retention clock
-  kDescribe,      // fill `snapshot` (durable prefix only), `sealed`, `metrics`, `seal_count`
-  kAddSlot,       // hand over `slot_file`, `slot`
-  kRecycle,       // forget `segments`, free their slots
+  kCatalogue,   // append `body` as a catalogue frame (cell 0 alone); done when durable
+  kOpenShard,   // apply and write `control`; idempotent; done when durable
+  kCloseShard,  // from now on the shard refuses puts with kWrongShard (they wait for a newer map).
+                // control.index is filled in with the final next index; done when all is durable.
+                // `last_arrival` tells the wall time of its last record
+  kReopenShard,  // undoes a close whose split or merge was abandoned before its COMMIT; nothing written
+  kTrimShard,  // control.index: first index that stays; UINT64_MAX removes the shard altogether
+  kExpire,     // advance every shard's trim point: `horizons` by stream, on the retention clock
+  kDescribe,   // fill `snapshot` (durable prefix only), `sealed`, `metrics`, `seal_count`
+  kAddSlot,    // hand over `slot_file`, `slot`
+  kRecycle,    // forget `segments`, free their slots
 };
 
 struct CellCommand {
@@ -69,8 +69,8 @@ class CellPlane {
   [[nodiscard]] virtual CoreId core_of(CellId cell) const = 0;
   virtual void start(CellCommand& command, Nanos now) = 0;
   // Gives every data core the map; `done` when all have it. Calls are answered in order.
-  virtual void publish(std::shared_ptr<const route::RouteMap> map, void (*done)(void* context, Nanos now),
-                       void* context, Nanos now) = 0;
+  virtual void publish(std::shared_ptr<const route::RouteMap> map,
+                       void (*done)(void* context, Nanos now), void* context, Nanos now) = 0;
 };
 
 }  // namespace penstock::shard

@@ -8,9 +8,6 @@
 //            certainly not stored. kUnknownOutcome: 0 or 1 copy
 #pragma once
 
-#include <cstdint>
-#include <span>
-
 #include "penstock/ids.h"
 #include "penstock/result.h"
 #include "penstock/units.h"
@@ -18,13 +15,17 @@
 #include "storage/batch.h"
 #include "storage/journal.h"
 
+#include <cstdint>
+#include <span>
+
 namespace penstock::shard {
 
 struct PutRequest;
 struct PutParcel;
+class Cell;
 
 struct PutEntry {
-  storage::RecordRef record;     // in: bytes stay valid until `done`
+  storage::RecordRef record;  // in: bytes stay valid until `done`
   // The data plane's, from `put` to `done`.
   PutRequest* request = nullptr;
   PutParcel* parcel = nullptr;
@@ -47,6 +48,8 @@ struct PutRequest {
   // The data plane's.
   CoreId home;
   std::uint32_t open_parcels = 0;
+  bool parked = false;       // some entries wait for a newer map
+  std::uint64_t serial = 0;  // never the same twice: the memory of a request is used again
 };
 
 enum class ReadStart : std::uint8_t { kIndex, kTrimHorizon, kLatest, kTimestamp };
@@ -63,12 +66,14 @@ struct ReadRequest {
   void (*done)(ReadRequest& request, Nanos now) = nullptr;
   void* context = nullptr;
   // Out.
-  Result<> outcome;            // kThrottled, kNotFound (no such shard), kDataLoss, kSystem
-  RecordIndex next;            // where the next read goes on
-  bool at_end = false;         // closed shard, everything read
+  Result<> outcome;     // kThrottled, kNotFound (no such shard), kDataLoss, kSystem
+  RecordIndex next;     // where the next read goes on
+  bool at_end = false;  // closed shard, everything read
   std::int64_t millis_behind = 0;
   // The data plane's.
   CoreId home;
+  Cell* cell = nullptr;
+  WallMillis asked;
   storage::ReadOp op;
 };
 

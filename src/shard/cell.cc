@@ -1,0 +1,224 @@
+#include "shard/cell.h"
+
+#include "base/assert.h"
+#include "storage/recovery.h"
+#include "storage/sabotage.h"
+
+#include <algorithm>
+
+namespace penstock::shard {
+
+Cell::Cell(const storage::JournalOptions& options, storage::RecoveredCell recovered,
+           runtime::DiskQueue& writes, runtime::DiskQueue& reads, Outlet& outlet)
+    : id_(options.cell),
+      options_(options),
+      outlet_(outlet),
+      journal_(options, std::move(*recovered.journal), writes, reads),
+      covered_(journal_.durable()) {
+  for (Ticket& ticket : tickets_) ticket.placed.reserve(kPlacedPerBlock);
+  for (const storage::ShardState& state : recovered.shards) {
+    auto shard = std::make_unique<Shard>();
+    shard->key = state.shard;
+    shard->begin = {state.range_begin[0], state.range_begin[1]};
+    shard->end = {state.range_end[0], state.range_end[1]};
+    shard->created_second = state.created_second;
+    shard->catalogue_version = state.catalogue_version;
+    shard->life = state.closed != 0 ? ShardLife::kClosed : ShardLife::kOpen;
+    shard->next = shard->visible = RecordIndex(state.next_index);
+    shard->trim = RecordIndex(state.trim_index);
+    shard->last_arrival = shard->visible_arrival = WallMillis(state.last_arrival);
+    shards_.emplace(shard->key, std::move(shard));
+  }
+}
+
+Cell::~Cell() = default;
+
+Shard* Cell::find(ShardKey key) {
+  const auto at = shards_.find(key);
+  return at == shards_.end() || at->second->removed ? nullptr : at->second.get();
+}
+
+bool Cell::take(PutEntry& entry, Shard* shard, Nanos now) {
+  const auto refuse = [&](ErrorCode error) {
+    entry.stored = false;
+    entry.error = error;
+    if (shard != nullptr) shard->refusing = entry.request->serial;
+    ++counters_.records_refused;
+    return false;
+  };
+  if (shard == nullptr || shard->life != ShardLife::kOpen || shard->removed) {
+    return refuse(ErrorCode::kWrongShard);
+  }
+  if (shard->refusing == entry.request->serial) return refuse(ErrorCode::kThrottledInCall);
+  if (failed_) return refuse(ErrorCode::kFenced);
+  if (journal_.append_state(false) == storage::AppendState::kFull) {
+    return refuse(ErrorCode::kJournalFull);
+  }
+  if (!shard->write_bytes.admits(now) || !shard->write_records.admits(now)) {
+    ++counters_.records_throttled;
+    return refuse(ErrorCode::kThrottled);
+  }
+  shard->write_bytes.debit(entry.record.data_bytes + entry.record.key_bytes, now);
+  shard->write_records.debit(1, now);
+  shard->push(entry);
+  touch(*shard);
+  return true;
+}
+
+void Cell::touch(Shard& shard) {
+  if (shard.touched) return;
+  shard.touched = true;
+  shard.next_touched = nullptr;
+  if (touched_head_ == nullptr) {
+    touched_head_ = &shard;
+  } else {
+    touched_tail_->next_touched = &shard;
+  }
+  touched_tail_ = &shard;
+}
+
+bool Cell::quiet() const {
+  return touched_head_ == nullptr && commands_.empty() && ticket_count_ == 0 && journal_.quiet();
+}
+
+void Cell::remove_if_idle(Shard& shard) {
+  if (shard.removed && shard.idle()) shards_.erase(shard.key);
+}
+
+// --- Settling -------------------------------------------------------------------------------------
+
+runtime::WorkCount Cell::settle(Nanos now, WallMillis wall) {
+  turn_now_ = now;
+  turn_wall_ = wall;
+  runtime::WorkCount work = journal_.poll(now, wall, retention_now_);
+  covered_ = std::max(covered_, journal_.durable());
+  while (ticket_count_ > (ticket_open_ ? 1U : 0U)) {
+    Ticket& ticket = tickets_[first_ticket_];
+    if (ticket.lsn > covered_) break;
+    settle_ticket(ticket, true, now);
+    first_ticket_ = (first_ticket_ + 1) % kTickets;
+    --ticket_count_;
+    ++work;
+  }
+  if (journal_.fenced() && !failed_) {
+    failed_ = true;
+    fail_all(now);
+    ++work;
+  }
+  return work;
+}
+
+void Cell::settle_ticket(Ticket& ticket, bool durable, Nanos now) {
+  for (const Placed& placed : ticket.placed) {
+    Shard& shard = *placed.shard;
+    --shard.blocks_in_flight;
+    if (durable) {
+      shard.visible = placed.next;
+      shard.visible_arrival = placed.arrival;
+    }
+    remove_if_idle(shard);
+  }
+  ticket.placed.clear();
+  if (ticket.entries > 0) {
+    for (PutEntry* entry = ticket.head; entry != nullptr; entry = entry->next) {
+      entry->stored = durable;
+      entry->error = ErrorCode::kUnknownOutcome;
+    }
+    if (!durable) counters_.records_unknown += ticket.entries;
+    settle_entry_list(ticket.head, ticket.entries, now);
+  }
+  ticket.head = ticket.tail = nullptr;
+  ticket.entries = 0;
+  for (CellCommand* command : ticket.commands) {
+    if (!durable) {
+      command->outcome = fail(ErrorCode::kUnknownOutcome);
+    } else if (command->kind == CommandKind::kOpenShard) {
+      apply_open(*command, now);
+    } else if (command->kind == CommandKind::kCloseShard) {
+      if (Shard* shard = find(command->shard); shard != nullptr) shard->life = ShardLife::kClosed;
+    } else if (command->kind == CommandKind::kTrimShard) {
+      apply_trim(*command);
+    }
+    outlet_.finished(*command, now);
+  }
+  ticket.commands.clear();
+}
+
+void Cell::settle_entry_list(PutEntry* head, std::uint32_t count, Nanos now) {
+  outlet_.settled(head, count, now);
+}
+
+// The journal is fenced: nothing in flight has a known outcome, nothing pending will be written.
+void Cell::fail_all(Nanos now) {
+  ticket_open_ = false;
+  for (; ticket_count_ > 0; --ticket_count_) {
+    settle_ticket(tickets_[first_ticket_], false, now);
+    first_ticket_ = (first_ticket_ + 1) % kTickets;
+  }
+  refuse_pending(ErrorCode::kFenced, now);
+  while (!commands_.empty()) {
+    CellCommand& command = *commands_.front();
+    commands_.pop_front();
+    command.outcome = fail(ErrorCode::kFenced);
+    outlet_.finished(command, now);
+  }
+}
+
+void Cell::refuse_pending(ErrorCode error, Nanos now) {
+  while (touched_head_ != nullptr) {
+    Shard& shard = *touched_head_;
+    touched_head_ = shard.next_touched;
+    shard.touched = false;
+    while (shard.pending_head != nullptr) {
+      PutEntry& entry = shard.pop();
+      entry.next = nullptr;
+      entry.stored = false;
+      entry.error = error;
+      ++counters_.records_refused;
+      settle_entry_list(&entry, 1, now);
+    }
+    remove_if_idle(shard);
+  }
+}
+
+void Cell::expire(Nanos now) {
+  const auto late = [now](const PutEntry& entry) { return entry.request->deadline < now; };
+  // Entries of one call share a deadline and calls come in order, so heads are the oldest.
+  for (std::size_t i = 0; i < ticket_count_; ++i) {
+    Ticket& ticket = tickets_[(first_ticket_ + i) % kTickets];
+    if (ticket.head == nullptr || !late(*ticket.head)) continue;
+    PutEntry* keep_head = nullptr;
+    PutEntry* keep_tail = nullptr;
+    std::uint32_t kept = 0;
+    for (PutEntry* entry = ticket.head; entry != nullptr;) {
+      PutEntry* following = entry->next;
+      entry->next = nullptr;
+      if (late(*entry)) {
+        entry->stored = false;
+        entry->error = ErrorCode::kUnknownOutcome;
+        ++counters_.records_unknown;
+        settle_entry_list(entry, 1, now);
+      } else {
+        (keep_tail == nullptr ? keep_head : keep_tail->next) = entry;
+        keep_tail = entry;
+        ++kept;
+      }
+      entry = following;
+    }
+    ticket.head = keep_head;
+    ticket.tail = keep_tail;
+    ticket.entries = kept;
+  }
+  for (Shard* shard = touched_head_; shard != nullptr; shard = shard->next_touched) {
+    while (shard->pending_head != nullptr && late(*shard->pending_head)) {
+      PutEntry& entry = shard->pop();
+      entry.next = nullptr;
+      entry.stored = false;
+      entry.error = ErrorCode::kOverloaded;
+      ++counters_.records_refused;
+      settle_entry_list(&entry, 1, now);
+    }
+  }
+}
+
+}  // namespace penstock::shard

@@ -1,0 +1,141 @@
+// A cell: its journal and the shards in it. Admits entries, numbers them, places them in the open
+// block, and settles them when their block is durable.
+//
+// A turn calls, in this order: `settle` (after the disk queues were polled), then `take`, `read`,
+// `command` for what arrived, then `place`, which gives the disk what this turn collected.
+//
+// Units      `now` nanoseconds since boot, `wall` milliseconds since 1970 UTC
+// Shape      at most kTickets blocks in flight; frames per block ≤ kPlacedPerBlock
+// Owner      one data core
+// Allocates  in the constructor and for commands; never per record
+// Errors     a fenced journal: entries in flight become kUnknownOutcome, later ones kFenced; the
+//            durable prefix stays readable
+#pragma once
+
+#include "penstock/ids.h"
+#include "penstock/units.h"
+#include "runtime/work.h"
+#include "shard/commands.h"
+#include "shard/requests.h"
+#include "shard/shard.h"
+#include "storage/journal.h"
+#include "storage/store.h"
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+namespace penstock::shard {
+
+struct CellCounters {
+  std::uint64_t records_in = 0;
+  std::uint64_t bytes_in = 0;
+  std::uint64_t records_throttled = 0;
+  std::uint64_t records_refused = 0;
+  std::uint64_t records_unknown = 0;
+  std::uint64_t records_out = 0;
+  std::uint64_t bytes_out = 0;
+  std::uint64_t reads_throttled = 0;
+};
+
+class Cell {
+ public:
+  // What the cell hands back to its core: entries with an outcome, finished commands and reads.
+  class Outlet {
+   public:
+    virtual ~Outlet() = default;
+    virtual void settled(PutEntry* list, std::uint32_t count, Nanos now) = 0;
+    virtual void finished(CellCommand& command, Nanos now) = 0;
+    virtual void finished(ReadRequest& request, Nanos now) = 0;
+  };
+
+  Cell(const storage::JournalOptions& options, storage::RecoveredCell recovered,
+       runtime::DiskQueue& writes, runtime::DiskQueue& reads, Outlet& outlet);
+  ~Cell();
+
+  [[nodiscard]] CellId id() const { return id_; }
+  [[nodiscard]] Shard* find(ShardKey key);
+
+  // Takes an entry for a shard of this cell: pending, or refused at once with its outcome set
+  // (then the result is false and the caller has it back). `shard` may be null: no such shard here.
+  [[nodiscard]] bool take(PutEntry& entry, Shard* shard, Nanos now);
+  void read(ReadRequest& request, Nanos now, WallMillis wall);
+  void command(CellCommand& command, Nanos now, WallMillis wall);
+
+  [[nodiscard]] runtime::WorkCount settle(Nanos now, WallMillis wall);
+  [[nodiscard]] runtime::WorkCount place(Nanos now, WallMillis wall);
+  // Entries past their deadline: what is in flight becomes unknown, what is not is refused.
+  void expire(Nanos now);
+
+  void set_retention_now(RetentionMillis now) { retention_now_ = now; }
+  [[nodiscard]] Nanos next_deadline() const { return journal_.next_deadline(); }
+  // Nothing pending and nothing in flight.
+  [[nodiscard]] bool quiet() const;
+  [[nodiscard]] bool fenced() const { return journal_.fenced(); }
+  [[nodiscard]] const CellCounters& counters() const { return counters_; }
+  [[nodiscard]] storage::JournalMetrics journal_metrics() const { return journal_.metrics(); }
+  [[nodiscard]] std::size_t shard_count() const { return shards_.size(); }
+
+ private:
+  // What one block in flight holds.
+  struct Placed {
+    Shard* shard;
+    RecordIndex next;
+    WallMillis arrival;
+  };
+  struct Ticket {
+    Lsn lsn;
+    PutEntry* head = nullptr;
+    PutEntry* tail = nullptr;
+    std::uint32_t entries = 0;
+    std::vector<Placed> placed;
+    std::vector<CellCommand*> commands;
+  };
+  static constexpr std::size_t kTickets = 16;
+  static constexpr std::size_t kPlacedPerBlock = 8192;
+  struct ActiveRead;
+
+  void place_shard(Shard& shard, WallMillis wall);
+  [[nodiscard]] bool place_command(CellCommand& command);
+  void submit(Nanos now, WallMillis wall);
+  [[nodiscard]] Ticket& open_ticket();
+  void settle_ticket(Ticket& ticket, bool durable, Nanos now);
+  void fail_all(Nanos now);
+  void refuse_pending(ErrorCode error, Nanos now);
+  void settle_entry_list(PutEntry* head, std::uint32_t count, Nanos now);
+  void touch(Shard& shard);
+  void apply_open(CellCommand& command, Nanos now);
+  void apply_close(CellCommand& command);
+  void apply_trim(CellCommand& command);
+  void apply_expiry(const CellCommand& command);
+  void describe(CellCommand& command);
+  void remove_if_idle(Shard& shard);
+  void start_read(ReadRequest& request, Shard& shard, Nanos now);
+  static void read_done(storage::ReadOp& op);
+
+  CellId id_;
+  storage::JournalOptions options_;
+  Outlet& outlet_;
+  std::unordered_map<ShardKey, std::unique_ptr<Shard>> shards_;
+  storage::Journal journal_;
+  RetentionMillis retention_now_;
+  std::unordered_map<StreamUid, RetentionMillis> horizons_;  // of streams, as last told
+
+  Shard* touched_head_ = nullptr;
+  Shard* touched_tail_ = nullptr;
+  std::deque<CellCommand*> commands_;  // waiting for a block
+  std::array<Ticket, kTickets> tickets_;
+  std::size_t first_ticket_ = 0;  // oldest in flight
+  std::size_t ticket_count_ = 0;  // in flight, the open one included
+  bool ticket_open_ = false;
+  Lsn covered_;  // the durable prefix that `shards_` shows as visible
+  bool failed_ = false;
+  Nanos turn_now_;
+  WallMillis turn_wall_;
+  CellCounters counters_;
+};
+
+}  // namespace penstock::shard

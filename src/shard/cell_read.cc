@@ -1,0 +1,90 @@
+// Reads: limits, the start, and what the reader is told of where it stands.
+#include "shard/cell.h"
+
+#include <algorithm>
+
+namespace penstock::shard {
+
+void Cell::read(ReadRequest& request, Nanos now, WallMillis wall) {
+  turn_now_ = now;
+  turn_wall_ = wall;
+  request.cell = this;
+  request.asked = wall;
+  request.outcome = {};
+  request.at_end = false;
+  request.millis_behind = 0;
+  Shard* shard = find(request.shard);
+  if (shard == nullptr) {
+    request.outcome = fail(ErrorCode::kNotFound);
+    outlet_.finished(request, now);
+    return;
+  }
+  start_read(request, *shard, now);
+}
+
+void Cell::start_read(ReadRequest& request, Shard& shard, Nanos now) {
+  RecordIndex from = shard.trim;
+  switch (request.start) {
+    case ReadStart::kIndex:
+      from = std::max(request.index, shard.trim);
+      break;
+    case ReadStart::kLatest:
+      from = shard.visible;
+      break;
+    case ReadStart::kTrimHorizon:
+      break;
+    case ReadStart::kTimestamp:
+      from = journal_.find_arrival(request.shard, request.timestamp, shard.trim, shard.visible);
+      break;
+  }
+  request.next = from;
+  if (request.sink == nullptr) {
+    request.at_end = shard.life == ShardLife::kClosed && from >= shard.visible;
+    outlet_.finished(request, now);
+    return;
+  }
+  if (!shard.reads.admits(now) || !shard.read_bytes.admits(now)) {
+    ++counters_.reads_throttled;
+    request.outcome = fail(ErrorCode::kThrottled);
+    outlet_.finished(request, now);
+    return;
+  }
+  shard.reads.debit(1, now);
+  ++shard.reads_in_flight;
+  const auto horizon = horizons_.find(request.shard.stream);
+  storage::ReadOp& op = request.op;
+  op = {};
+  op.shard = request.shard;
+  op.from = from;
+  op.until = std::max(from, shard.visible);
+  if (request.start == ReadStart::kTimestamp) op.arrival_from = request.timestamp;
+  if (horizon != horizons_.end()) op.retention_from = horizon->second;
+  op.sink = request.sink;
+  op.done = &Cell::read_done;
+  op.context = &request;
+  journal_.start(op, now);
+}
+
+void Cell::read_done(storage::ReadOp& op) {
+  ReadRequest& request = *static_cast<ReadRequest*>(op.context);
+  Cell& cell = *request.cell;
+  request.outcome = op.outcome;
+  request.next = op.next;
+  const auto at = cell.shards_.find(request.shard);
+  if (at != cell.shards_.end()) {
+    Shard& shard = *at->second;
+    --shard.reads_in_flight;
+    shard.read_bytes.debit(op.bytes_taken, cell.turn_now_);
+    cell.counters_.bytes_out += op.bytes_taken;
+    request.at_end = shard.life == ShardLife::kClosed && !shard.removed && op.next >= shard.visible;
+    if (op.next < shard.visible) {
+      const WallMillis reached =
+          op.last_arrival == WallMillis{} ? shard.visible_arrival : op.last_arrival;
+      request.millis_behind = std::max<std::int64_t>(1, request.asked - reached);
+    }
+    cell.remove_if_idle(shard);
+  }
+  cell.outlet_.finished(request, cell.turn_now_);
+}
+
+}  // namespace penstock::shard

@@ -1,0 +1,82 @@
+// One shard on the core that owns its cell: the single writer of its numbers.
+//
+// Shape      ≤ 512 bytes; pending entries are a list through the entries themselves
+// Owner      its Cell, on one data core
+// States     kOpen ─► kClosing (a close is on its way to the disk) ─► kClosed;  kClosing ─► kOpen when
+//            the split or merge was abandoned
+#pragma once
+
+#include "base/assert.h"
+#include "base/hash_key.h"
+#include "penstock/ids.h"
+#include "penstock/units.h"
+#include "quota/token_bucket.h"
+#include "route/map.h"
+#include "shard/requests.h"
+
+#include <cstdint>
+
+namespace penstock::shard {
+
+enum class ShardLife : std::uint8_t { kOpen, kClosing, kClosed };
+
+struct Shard {
+  ShardKey key;
+  base::HashKey begin;  // inclusive
+  base::HashKey end;    // inclusive
+  std::int64_t created_second = 0;
+  std::uint64_t catalogue_version = 0;
+  ShardLife life = ShardLife::kOpen;
+  bool touched = false;  // stands in the cell's list of shards with pending entries
+  bool removed = false;  // leaves memory when nothing refers to it any more
+
+  RecordIndex next;            // the next number to give
+  RecordIndex visible;         // all below are durable: what readers may see
+  RecordIndex trim;            // all below have expired
+  WallMillis last_arrival;     // of the last record numbered
+  WallMillis visible_arrival;  // of the last record visible
+
+  PutEntry* pending_head = nullptr;
+  PutEntry* pending_tail = nullptr;
+  Shard* next_touched = nullptr;
+  std::uint32_t blocks_in_flight = 0;  // blocks that hold batches of it
+  std::uint32_t reads_in_flight = 0;
+
+  quota::TokenBucket write_bytes;
+  quota::TokenBucket write_records;
+  quota::TokenBucket read_bytes;
+  quota::TokenBucket reads;
+  std::uint64_t refusing = 0;  // serial of the call in which it last refused an entry
+
+  void push(PutEntry& entry) {
+    entry.next = nullptr;
+    if (pending_head == nullptr) {
+      pending_head = &entry;
+    } else {
+      pending_tail->next = &entry;
+    }
+    pending_tail = &entry;
+  }
+  PutEntry& pop() {
+    PENSTOCK_ASSERT(pending_head != nullptr);
+    PutEntry& entry = *pending_head;
+    pending_head = entry.next;
+    return entry;
+  }
+  // Nothing on this core refers to it.
+  [[nodiscard]] bool idle() const {
+    return pending_head == nullptr && !touched && blocks_in_flight == 0 && reads_in_flight == 0;
+  }
+  void set_limits(const route::ShardLimits& limits, Nanos now) {
+    const auto change = [now](quota::TokenBucket& bucket, std::uint64_t rate) {
+      if (bucket.rate() != rate) bucket.set_rate(rate, now);
+    };
+    change(write_bytes, limits.write_bytes);
+    change(write_records, limits.write_records);
+    change(read_bytes, limits.read_bytes);
+    change(reads, limits.reads);
+  }
+};
+static_assert(sizeof(Shard) <= 512);
+
+}  // namespace penstock::shard
