@@ -53,7 +53,7 @@ class Writer(threading.Thread):
             self.error = error
 
     def _call(self):
-        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
         entries = self.waiting[:500]
         rest = self.waiting[500:]
         while len(entries) < self.chance.randint(*self.batch):
@@ -67,13 +67,15 @@ class Writer(threading.Thread):
         except ClientError as error:
             refused = error.response["Error"]["Code"] in REFUSALS
             outcomes = [(REFUSED if refused else UNKNOWN,)] * len(entries)
+        except EndpointConnectionError:  # nobody listened: nothing was sent
+            outcomes = [(REFUSED,)] * len(entries)
         except BotoCoreError:
             outcomes = [(UNKNOWN,)] * len(entries)
         self.journal.end(attempts, outcomes)
         undone = [entry for entry, outcome in zip(entries, outcomes) if outcome[0] != ACKNOWLEDGED]
         self.waiting = undone + rest
         if undone:
-            self.stopping.wait(0.05)
+            self.stopping.wait(0.1)
 
     @staticmethod
     def _outcome(entry):
