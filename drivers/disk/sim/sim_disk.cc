@@ -116,6 +116,7 @@ Result<> SimVolume::read(env::FileId file, std::uint64_t offset, std::span<std::
   if (dead()) return power_is_gone();
   PENSTOCK_ASSERT(offset % env::kSector == 0);
   PENSTOCK_ASSERT(out.size() % env::kSector == 0);
+  PENSTOCK_ASSERT(reinterpret_cast<std::uintptr_t>(out.data()) % env::kSector == 0);
   storage_.settle();
   if (dead()) return power_is_gone();
   if (storage_.options_.volume_faults &&
@@ -133,6 +134,7 @@ Result<> SimVolume::write(env::FileId file, std::uint64_t offset,
   if (dead()) return power_is_gone();
   PENSTOCK_ASSERT(offset % env::kSector == 0);
   PENSTOCK_ASSERT(bytes.size() % env::kSector == 0);
+  PENSTOCK_ASSERT(reinterpret_cast<std::uintptr_t>(bytes.data()) % env::kSector == 0);
   return storage_.write_now(storage_.file(file), offset, bytes);
 }
 
