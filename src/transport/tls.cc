@@ -237,7 +237,7 @@ std::size_t TlsSession::read(std::span<std::byte> out) {
 }
 
 void TlsSession::write(std::span<const std::byte> plaintext) {
-  PENSTOCK_ASSERT(state_ == TlsState::kOpen);
+  PENSTOCK_ASSERT(writable());
   ERR_clear_error();
   while (!plaintext.empty()) {
     std::size_t bytes = 0;

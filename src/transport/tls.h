@@ -62,7 +62,7 @@ class TlsSession {
   // Plaintext into `out`; 0 when more ciphertext is needed or the state is kEnded or kFailed.
   // Drives the handshake: look at `output_bytes` afterwards.
   [[nodiscard]] std::size_t read(std::span<std::byte> out);
-  // Encrypts all of `plaintext` into the output. REQUIRES: state kOpen.
+  // Encrypts all of `plaintext` into the output. REQUIRES: writable.
   void write(std::span<const std::byte> plaintext);
   // Starts a client's handshake; ends either side's output with a close notification.
   void start();
@@ -74,6 +74,10 @@ class TlsSession {
   [[nodiscard]] std::span<const std::byte> take_output();
 
   [[nodiscard]] TlsState state() const { return state_; }
+  // Also after the peer's end: that says only that it will send no more.
+  [[nodiscard]] bool writable() const {
+    return state_ == TlsState::kOpen || state_ == TlsState::kEnded;
+  }
   // The failure in OpenSSL's words; empty if there was none.
   [[nodiscard]] const std::string& failure() const { return failure_; }
 

@@ -1,0 +1,168 @@
+// From bytes to a request: head, body, and on to the service.
+#include "base/assert.h"
+#include "http/connection.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace penstock::http {
+
+void Connection::next_request(Nanos now) {
+  // What the peer has sent already of its next request moves to the front.
+  const std::size_t ahead = filled_ - surplus_;
+  char* const begin = ahead <= kSmallHeadBytes ? small_head_ : head_data();
+  std::memmove(begin, head_data() + surplus_, ahead);
+  if (begin == small_head_) shared_.pool.give(large_head_);
+  filled_ = ahead;
+  surplus_ = 0;
+  parser_.reset();
+  interim_ = false;
+  state_ = State::kHead;
+  if (ahead == 0) {
+    shared_.deadlines.arm(deadline_, DeadlineKind::kIdle, now);
+    return want_input(now);
+  }
+  shared_.deadlines.arm(deadline_, DeadlineKind::kHead, now);
+  read_head(now);
+}
+
+void Connection::read_head(Nanos now) {
+  switch (parser_.parse({head_data(), filled_})) {
+    case HeadParser::Status::kRefused:
+      return refuse(parser_.rejection(), now);
+    case HeadParser::Status::kDone:
+      return begin_body(now);
+    case HeadParser::Status::kNeedMore:
+      if (filled_ >= head_room()) grow_head();
+      return want_input(now);
+  }
+}
+
+void Connection::grow_head() {
+  PENSTOCK_ASSERT(!large_head_);
+  PoolBuffer grown = shared_.pool.take_regardless(kLargeBytes);
+  std::memcpy(grown.data, small_head_, filled_);
+  large_head_ = grown;
+}
+
+void Connection::begin_body(Nanos now) {
+  const RequestHead& head = parser_.head();
+  const std::size_t head_bytes = parser_.head_bytes();
+  closing_ = !head.keep_alive;
+  if (head.content_length > shared_.options.body_bytes_max) {
+    return refuse(Rejection::kBodyTooLarge, now);
+  }
+  sha_.reset();
+  body_bytes_ = 0;
+  interim_ = head.expects_continue;
+  surplus_ = head_bytes;
+  if (head.chunked) {
+    chunks_.reset();
+    body_wanted_ = kChunkedStartBytes;
+  } else if (head.content_length <= head_capacity() - head_bytes) {
+    body_data_ = head_data() + head_bytes;
+    return start_body(now);
+  } else {
+    body_wanted_ = head.content_length + kPadding;
+  }
+  // Nobody overtakes those who wait.
+  if (!shared_.memory_wanted.empty() || !take_body_memory()) return wait_for_memory(now);
+  start_body(now);
+}
+
+bool Connection::take_body_memory() {
+  PoolBuffer grown = shared_.pool.take(body_wanted_);
+  if (!grown) return false;
+  if (body_buffer_) std::memcpy(grown.data, body_buffer_.data, body_bytes_);
+  shared_.pool.give(body_buffer_);
+  body_buffer_ = grown;
+  body_data_ = grown.data;
+  return true;
+}
+
+void Connection::wait_for_memory(Nanos now) {
+  state_ = State::kMemory;
+  ++shared_.counters.memory_waits;
+  shared_.deadlines.arm(deadline_, DeadlineKind::kMemory, now);
+  shared_.memory_wanted.push_back(memory_entry_);
+}
+
+bool Connection::grant_memory(Nanos now) {
+  PENSTOCK_ASSERT(state_ == State::kMemory);
+  if (!take_body_memory()) return false;
+  shared_.memory_wanted.remove(memory_entry_);
+  start_body(now);
+  return true;
+}
+
+// With what came together with the head, or what waited for memory.
+void Connection::start_body(Nanos now) {
+  state_ = State::kBody;
+  shared_.deadlines.arm(deadline_, DeadlineKind::kBody, now);
+  if (parser_.head().chunked) return read_chunks(now);
+  const std::size_t already =
+      std::min<std::size_t>(filled_ - surplus_, parser_.head().content_length);
+  if (body_buffer_) std::memcpy(body_data_, head_data() + surplus_, already);
+  sha_.update(body_data_, already);
+  body_bytes_ = already;
+  surplus_ += already;
+  if (body_bytes_ == parser_.head().content_length) return serve(now);
+  want_body(now);
+}
+
+void Connection::read_body(std::size_t bytes, Nanos now) {
+  if (parser_.head().chunked) {
+    filled_ += bytes;
+    return read_chunks(now);
+  }
+  sha_.update(body_data_ + body_bytes_, bytes);
+  body_bytes_ += bytes;
+  if (!body_buffer_) surplus_ = filled_ += bytes;
+  if (body_bytes_ == parser_.head().content_length) return serve(now);
+  want_body(now);
+}
+
+void Connection::read_chunks(Nanos now) {
+  const std::uint64_t bytes_max = shared_.options.body_bytes_max;
+  while (true) {
+    const std::size_t room =
+        std::min<std::size_t>(body_buffer_.bytes - kPadding, bytes_max) - body_bytes_;
+    const ChunkDecoder::Step step = chunks_.decode({head_data() + surplus_, filled_ - surplus_},
+                                                   body_data_ + body_bytes_, room);
+    sha_.update(body_data_ + body_bytes_, step.written);
+    body_bytes_ += step.written;
+    surplus_ += step.taken;
+    switch (step.status) {
+      case ChunkDecoder::Status::kBad:
+        return refuse(Rejection::kMalformed, now);
+      case ChunkDecoder::Status::kDone:
+        return serve(now);
+      case ChunkDecoder::Status::kNeedMore:
+        // Decoded to the last byte: the room behind the head is free again.
+        surplus_ = filled_ = parser_.head_bytes();
+        return want_body(now);
+      case ChunkDecoder::Status::kOutFull:
+        if (body_bytes_ == bytes_max) return refuse(Rejection::kBodyTooLarge, now);
+        body_wanted_ = std::min<std::size_t>(2 * body_buffer_.bytes, bytes_max + kPadding);
+        if (!shared_.memory_wanted.empty() || !take_body_memory()) return wait_for_memory(now);
+    }
+  }
+}
+
+void Connection::serve(Nanos now) {
+  const RequestHead& head = parser_.head();
+  state_ = State::kServing;
+  interim_ = false;
+  shared_.deadlines.disarm(deadline_);
+  ++shared_.counters.requests;
+  method = head.method;
+  target = head.target;
+  headers = head.headers();
+  body = {body_data_, body_bytes_};
+  const proto::Sha256Digest digest = sha_.finish();
+  std::copy(digest.begin(), digest.end(), body_sha256);
+  received = now;
+  shared_.service.handle(*this, now, shared_.wall);
+}
+
+}  // namespace penstock::http

@@ -1,0 +1,118 @@
+#include "http/front_door.h"
+
+#include "base/assert.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace penstock::http {
+
+FrontDoor::FrontDoor(env::Socket& socket, Service& service, const FrontDoorOptions& options,
+                     std::vector<TlsListener> tls)
+    : shared_(socket, service, options), tls_(std::move(tls)) {
+  PENSTOCK_ASSERT(BodyPool::class_bytes(options.body_bytes_max + 64) <= options.body_bytes_budget);
+  open_.reserve(options.connections_max);
+}
+
+FrontDoor::~FrontDoor() = default;
+
+runtime::WorkCount FrontDoor::poll(Nanos now, WallMillis wall) {
+  shared_.wall = wall;
+  if (pause_wanted_ != paused_) {
+    paused_ = pause_wanted_;
+    paused_ ? shared_.deadlines.hold(now) : shared_.deadlines.release(now);
+  }
+  // Events first: what they bring keeps deadlines from passing.
+  std::array<env::SocketEvent, kEventsPerTurn> events;
+  const std::size_t count = shared_.socket.reap(events);
+  for (std::size_t i = 0; i < count; ++i) take(events[i], now);
+  auto work = static_cast<runtime::WorkCount>(count);
+  while (Deadline* const passed = shared_.deadlines.expired(now)) {
+    passed->owner->on_deadline(passed->kind, now);
+    ++work;
+  }
+  while (!shared_.memory_wanted.empty() &&
+         shared_.memory_wanted.front()->owner->grant_memory(now)) {
+    ++work;
+  }
+  if (!paused_) {
+    while (QueueEntry* const entry = shared_.receive_wanted.pop_front()) {
+      entry->owner->post_receive();
+      ++work;
+    }
+  }
+  reclaim();
+  shared_.socket.submit();
+  return work;
+}
+
+Nanos FrontDoor::next_deadline() const {
+  // Answers given since the last turn may have made room for those who wait for memory, and may want
+  // the next receive.
+  if (!shared_.receive_wanted.empty() && !paused_) return Nanos{0};
+  if (!shared_.memory_wanted.empty() && shared_.memory_wanted.front()->owner->memory_available()) {
+    return Nanos{0};
+  }
+  return shared_.deadlines.next();
+}
+
+void FrontDoor::take(const env::SocketEvent& event, Nanos now) {
+  if (event.kind == env::SocketEventKind::kAccepted) return accept(event, now);
+  const auto at = open_.find(static_cast<std::uint64_t>(event.connection));
+  if (at == open_.end()) return;  // refused when it was accepted
+  Connection& connection = *at->second;
+  switch (event.kind) {
+    case env::SocketEventKind::kReceived:
+      return connection.on_received(event.bytes, now);
+    case env::SocketEventKind::kSent:
+      return connection.on_sent(event.bytes, now);
+    case env::SocketEventKind::kClosed:
+      open_.erase(at);
+      --shared_.counters.connections_open;
+      return connection.on_closed();
+    case env::SocketEventKind::kAccepted:
+      return;
+  }
+}
+
+void FrontDoor::accept(const env::SocketEvent& event, Nanos now) {
+  if (shared_.draining || in_use_ == shared_.options.connections_max) {
+    ++shared_.counters.connections_refused;
+    return shared_.socket.close(event.connection);
+  }
+  if (spare_.empty()) {
+    connections_.push_back(std::make_unique<Connection>(shared_));
+    spare_.reserve(connections_.size());
+    spare_.push_back(connections_.back().get());
+  }
+  Connection* const connection = spare_.back();
+  spare_.pop_back();
+  ++in_use_;
+  open_.emplace(static_cast<std::uint64_t>(event.connection), connection);
+  ++shared_.counters.connections;
+  ++shared_.counters.connections_open;
+  const auto tls = std::find_if(tls_.begin(), tls_.end(), [&](const TlsListener& listener) {
+    return listener.tag == event.listener;
+  });
+  connection->open(event.connection, next_serial_++, event.listener,
+                   tls == tls_.end() ? nullptr : tls->context, now);
+}
+
+// Connections that the socket and the service are done with may serve other peers. Not at once:
+// somebody further up the stack may still look at them.
+void FrontDoor::reclaim() {
+  while (QueueEntry* const entry = shared_.retired.pop_front()) {
+    spare_.push_back(entry->owner);
+    --in_use_;
+  }
+}
+
+void FrontDoor::begin_drain() {
+  if (shared_.draining) return;
+  shared_.draining = true;
+  shared_.socket.stop_listening();
+  for (const auto& connection : connections_) connection->drain();
+}
+
+}  // namespace penstock::http

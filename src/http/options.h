@@ -1,0 +1,23 @@
+// The front door's limits and times.
+#pragma once
+
+#include "penstock/units.h"
+
+#include <cstdint>
+
+namespace penstock::http {
+
+struct FrontDoorOptions {
+  std::uint64_t body_bytes_budget = 256 * kMiB;
+  std::uint64_t body_bytes_max = 16 * kMiB;
+  std::uint32_t connections_max = 4096;
+  std::int64_t first_byte_nanos = 10 * kNanosPerSecond;  // accept to a request's first byte
+  std::int64_t head_nanos = 10 * kNanosPerSecond;        // first to last byte of a head
+  std::int64_t idle_nanos = 75 * kNanosPerSecond;        // between requests
+  std::int64_t body_nanos = 10 * kNanosPerSecond;        // without progress
+  std::int64_t memory_nanos = 30 * kNanosPerSecond;      // waiting for memory
+  std::int64_t write_nanos = 30 * kNanosPerSecond;       // without progress
+  std::int64_t linger_nanos = 2 * kNanosPerSecond;       // after a refusal, for the peer to read it
+};
+
+}  // namespace penstock::http

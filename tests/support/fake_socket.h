@@ -1,0 +1,124 @@
+// Sockets without a network: a test plays the peers. Bytes given by a peer wait until a receive is
+// posted, as a kernel would keep them; a send completes when the test lets it.
+//
+// Owner      the test, one thread
+#pragma once
+
+#include "env/socket.h"
+
+#include <algorithm>
+#include <cstring>
+#include <deque>
+#include <map>
+#include <string>
+#include <string_view>
+
+namespace penstock::test {
+
+class FakeSocket final : public env::Socket {
+ public:
+  // The peers' side.
+  env::ConnectionId connect(std::uint32_t listener = 0) {
+    const auto id = static_cast<env::ConnectionId>(++next_id_);
+    peers_[id];
+    events_.push_back(
+        {.kind = env::SocketEventKind::kAccepted, .connection = id, .listener = listener});
+    return id;
+  }
+  void give(env::ConnectionId id, std::string_view bytes) {
+    peers_[id].incoming.append(bytes);
+    deliver(id);
+  }
+  void end(env::ConnectionId id) {
+    peers_[id].ended = true;
+    deliver(id);
+  }
+  // The peer's machine is gone: kClosed without asking.
+  void vanish(env::ConnectionId id) { close(id); }
+  // What has been sent to the peer since the last call.
+  std::string taken(env::ConnectionId id) {
+    std::string out;
+    out.swap(peers_[id].outgoing);
+    return out;
+  }
+  [[nodiscard]] bool open(env::ConnectionId id) const { return !peers_.at(id).closed; }
+  // Whether bytes could be received now.
+  [[nodiscard]] bool reading(env::ConnectionId id) const { return !peers_.at(id).into.empty(); }
+  [[nodiscard]] std::size_t unread(env::ConnectionId id) const {
+    return peers_.at(id).incoming.size();
+  }
+  // At most so many bytes a receive; a peer that takes nothing.
+  void set_receive_max(std::size_t bytes) { receive_max_ = bytes; }
+  void set_stalled(bool stalled) {
+    stalled_ = stalled;
+    for (auto& [id, peer] : peers_) complete_send(id);
+  }
+  [[nodiscard]] bool listening() const { return listening_; }
+
+  // env::Socket
+  Result<> listen(std::string_view, std::uint16_t, std::uint32_t) override { return {}; }
+  void stop_listening() override { listening_ = false; }
+  void receive(env::ConnectionId id, std::span<std::byte> into) override {
+    peers_[id].into = into;
+    deliver(id);
+  }
+  void send(env::ConnectionId id, std::span<const std::byte> bytes) override {
+    peers_[id].sending = bytes;
+    complete_send(id);
+  }
+  void close(env::ConnectionId id) override {
+    Peer& peer = peers_[id];
+    if (peer.closed) return;
+    peer.closed = true;
+    peer.into = {};
+    peer.sending = {};
+    events_.push_back({.kind = env::SocketEventKind::kClosed, .connection = id});
+  }
+  std::string peer(env::ConnectionId) override { return "127.0.0.1:1"; }
+  void submit() override {}
+  std::size_t reap(std::span<env::SocketEvent> out) override {
+    const std::size_t count = std::min(out.size(), events_.size());
+    std::copy_n(events_.begin(), count, out.begin());
+    events_.erase(events_.begin(), events_.begin() + static_cast<std::ptrdiff_t>(count));
+    return count;
+  }
+
+ private:
+  struct Peer {
+    std::string incoming, outgoing;
+    std::span<std::byte> into;
+    std::span<const std::byte> sending;
+    bool ended = false, closed = false;
+  };
+
+  void deliver(env::ConnectionId id) {
+    Peer& peer = peers_[id];
+    if (peer.into.empty() || peer.closed) return;
+    const std::size_t bytes = std::min({peer.into.size(), peer.incoming.size(), receive_max_});
+    if (bytes == 0 && !peer.ended) return;
+    std::memcpy(peer.into.data(), peer.incoming.data(), bytes);
+    peer.incoming.erase(0, bytes);
+    peer.into = {};
+    events_.push_back({.kind = env::SocketEventKind::kReceived,
+                       .connection = id,
+                       .bytes = static_cast<std::uint32_t>(bytes)});
+  }
+  void complete_send(env::ConnectionId id) {
+    Peer& peer = peers_[id];
+    if (peer.sending.empty() || stalled_ || peer.closed) return;
+    peer.outgoing.append(reinterpret_cast<const char*>(peer.sending.data()), peer.sending.size());
+    events_.push_back({.kind = env::SocketEventKind::kSent,
+                       .connection = id,
+                       .bytes = static_cast<std::uint32_t>(peer.sending.size())});
+    peer.sending = {};
+  }
+
+  std::map<env::ConnectionId, Peer> peers_;
+  std::deque<env::SocketEvent> events_;
+  std::uint64_t next_id_ = 0;
+  std::size_t receive_max_ = SIZE_MAX;
+  bool stalled_ = false;
+  bool listening_ = true;
+};
+
+}  // namespace penstock::test
