@@ -1,0 +1,126 @@
+// What a start finds: decisions not yet carried out in the cells, and cells that hold what no decision
+// wants any more.
+#include "catalog/catalog.h"
+#include "catalog/codec.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace penstock::catalog {
+
+using route::StreamStatus;
+using runtime::Gate;
+
+Result<State> recover_state(std::span<const std::byte> snapshot,
+                            std::span<const storage::RecoveredControl> controls) {
+  Result<State> state = decode_snapshot(snapshot);
+  if (!state) return state;
+  for (const storage::RecoveredControl& control : controls) {
+    if (control.kind != storage::FrameKind::kCatalogue) continue;
+    const Result<Frame> frame = decode_frame(control.body);
+    if (!frame) return std::unexpected(frame.error());
+    if (const Result<> applied = state->apply(frame->version, frame->change); !applied) {
+      return std::unexpected(applied.error());
+    }
+  }
+  return state;
+}
+
+Catalog::Catalog(CatalogOptions options, shard::CellPlane& cells,
+                 const shard::RetentionReading& retention, State state,
+                 std::vector<CellShards> recovered)
+    : options_(std::move(options)),
+      cells_(cells),
+      retention_(retention),
+      state_(std::move(state)),
+      recovered_(std::move(recovered)),
+      fenced_(cells.cells(), false) {
+  recover_live();
+  loop_.spawn(start());
+}
+
+void Catalog::recover_live() {
+  for (const auto& [uid, stream] : state_.streams) {
+    Live& live = live_[uid];
+    const bool any_opened = std::ranges::any_of(stream.shards, &ShardEntry::opened);
+    const bool all_opened = std::ranges::all_of(stream.shards, &ShardEntry::opened);
+    if (stream.deleting) {
+      live.status = StreamStatus::kDeleting;
+    } else if (!any_opened) {
+      live.status = StreamStatus::kCreating;
+    } else if (stream.intent || !all_opened) {
+      live.status = StreamStatus::kUpdating;
+    }
+  }
+  // New versions lie above every one that a shard has seen: a decision may have been lost whose
+  // consequence in a cell was not.
+  for (const CellShards& cell : recovered_) {
+    if (cell.fenced) cell_fenced(cell.cell);
+    for (const storage::ShardState& shard : cell.shards) {
+      state_.version = std::max(state_.version, shard.catalogue_version);
+    }
+  }
+}
+
+// The gate is held until every core has a map: calls find the catalogue in order.
+auto Catalog::start() -> Task<> {
+  const Gate::Pass pass = co_await gate_.enter();
+  std::vector<Placed> orphans;
+  std::vector<Placed> closed_by_mistake;
+  for (const CellShards& cell : recovered_) {
+    for (const storage::ShardState& found : cell.shards) {
+      const StreamEntry* stream = state_.find(found.shard.stream);
+      const ShardEntry* shard = stream == nullptr ? nullptr : stream->find(found.shard.shard);
+      if (shard == nullptr || shard->cell != cell.cell) {
+        orphans.push_back({found.shard, cell.cell});
+        continue;
+      }
+      const bool parent_of_intent =
+          stream->intent && (stream->intent->parent == found.shard.shard ||
+                             stream->intent->adjacent_parent == found.shard.shard);
+      if (found.closed != 0 && shard->open && !stream->deleting && !parent_of_intent) {
+        closed_by_mistake.push_back({found.shard, cell.cell});
+      }
+    }
+  }
+  recovered_.clear();
+  co_await publish();
+  ready_ = true;
+  const Nanos settle_at = settle_time();
+  for (const auto& [uid, stream] : state_.streams) {
+    const bool all_opened = std::ranges::all_of(stream.shards, &ShardEntry::opened);
+    if (stream.deleting) {
+      loop_.spawn(finish_remove(uid, settle_at));
+    } else if (stream.intent) {
+      loop_.spawn(resume_reshard(uid));
+    } else if (!all_opened) {
+      loop_.spawn(finish_create(uid, settle_at));
+    }
+  }
+  if (!orphans.empty() || !closed_by_mistake.empty()) ++state_.version;
+  const std::uint64_t repair_version = state_.version;
+  loop_.spawn(reopen_shards(std::move(closed_by_mistake), repair_version));
+  loop_.spawn(trim_shards(std::move(orphans), repair_version));
+}
+
+// Announced anew: the CLOSE that follows carries a version of its own, whatever the parents went
+// through before the crash.
+auto Catalog::resume_reshard(StreamUid uid) -> Task<> {
+  co_await open_shards(uid);
+  touch(uid);
+  Result<> decided;
+  {
+    const Gate::Pass pass = co_await gate_.enter();
+    const StreamEntry* stream = alive(uid) ? state_.find(uid) : nullptr;
+    if (stream == nullptr || !stream->intent) co_return;
+    Announce change{.stream = uid, .intent = *stream->intent};
+    decided = co_await decide(std::move(change));
+  }
+  if (!decided) {
+    co_await abandon(uid);
+    co_return;
+  }
+  co_await reshard(uid, settle_time());
+}
+
+}  // namespace penstock::catalog
