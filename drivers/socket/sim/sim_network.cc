@@ -1,249 +1,272 @@
 #include "drivers/socket/sim/sim_network.h"
 
 #include "base/assert.h"
+#include "drivers/socket/sim/sim_connection.h"
+#include "drivers/socket/sim/sim_socket.h"
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 namespace penstock::drivers {
+namespace {
+
+constexpr std::int64_t kDelayMin = kNanosPerSecond / 5;
+constexpr std::int64_t kDelayMax = 3 * kNanosPerSecond;
+constexpr std::uint64_t kSplitBytes = 64;
+
+}  // namespace
+
+NetworkFaultCounts& NetworkFaultCounts::operator+=(const NetworkFaultCounts& other) {
+  for (std::size_t i = 0; i < kNetworkFaults; ++i) counts[i] += other.counts[i];
+  return *this;
+}
+
+std::string NetworkFaultCounts::describe() const {
+  std::string text;
+  for (std::size_t i = 0; i < kNetworkFaults; ++i) {
+    if (i > 0) text += ' ';
+    text.append(name(static_cast<NetworkFault>(i))).append("=").append(std::to_string(counts[i]));
+  }
+  return text;
+}
 
 SimNetwork::SimNetwork(SimTime& time, const SimNetworkOptions& options, std::uint64_t seed)
     : time_(time),
       options_(options),
-      delays_(seed, "network delays"),
-      cuts_(seed, "network cuts"),
-      resets_(seed, "network resets"),
-      deals_(seed, "network deals") {}
+      delay_(seed, "network delay"),
+      stall_(seed, "network stall"),
+      split_(seed, "network split"),
+      resets_(seed, "network reset"),
+      deal_(seed, "network deal") {}
 
-SimNetwork::~SimNetwork() = default;
+SimNetwork::~SimNetwork() { PENSTOCK_ASSERT(sockets_.empty()); }
 
-void SimNetwork::trace(std::uint64_t what) {
-  trace_ = (trace_ ^ what ^ static_cast<std::uint64_t>(time_.now().raw())) * 0x100000001b3ULL;
-}
+// --- Clients ------------------------------------------------------------------------------------
 
-SimClientId SimNetwork::connect(std::uint16_t port) {
-  const std::uint64_t id = next_id_++;
-  Connection& connection = connections_[id];
-  connection.id = id;
-  connection.port = port;
-  std::vector<const Listener*> candidates;
-  for (const Listener& listener : listeners_) {
-    if (listener.port == port) candidates.push_back(&listener);
-  }
-  if (candidates.empty()) {
-    connection.dead = true;
-  } else {
-    const Listener& dealt = *candidates[deals_.below(candidates.size())];
-    connection.server = dealt.socket;
-    connection.listener = dealt.tag;
-  }
-  trace(id);
-  return SimClientId{id};
-}
-
-void SimNetwork::queue(Connection& connection, std::deque<Piece>& way, std::string_view bytes) {
-  Nanos due = time_.now();
-  if (!way.empty()) due = std::max(due, way.back().due);
-  const bool cut = cuts_.chance(options_.cut);
-  if (cut && bytes.size() > 1) ++counts_[static_cast<std::size_t>(NetFault::kCut)];
-  while (!bytes.empty()) {
-    const std::size_t size =
-        cut ? static_cast<std::size_t>(cuts_.between(1, static_cast<std::int64_t>(bytes.size())))
-            : bytes.size();
-    due = due + delays_.between(options_.delay_nanos_min, options_.delay_nanos_max);
-    if (delays_.chance(options_.slow)) {
-      due = due + delays_.between(10 * kNanosPerMilli, 500 * kNanosPerMilli);
-      ++counts_[static_cast<std::size_t>(NetFault::kSlow)];
-    }
-    if (resets_.chance(options_.reset)) {
-      ++counts_[static_cast<std::size_t>(NetFault::kReset)];
-      kill(connection);
-      return;
-    }
-    way.push_back({due, std::string(bytes.substr(0, size)), false});
-    bytes.remove_prefix(size);
-  }
-}
-
-void SimNetwork::kill(Connection& connection) {
-  connection.dead = true;
-  connection.to_server.clear();
-  connection.to_client.clear();
-}
-
-void SimNetwork::send(SimClientId client, std::string_view bytes) {
-  Connection* connection = find(static_cast<std::uint64_t>(client));
-  if (connection == nullptr || connection->dead) return;
-  queue(*connection, connection->to_server, bytes);
-}
-
-std::string SimNetwork::take(SimClientId client) {
-  Connection* connection = find(static_cast<std::uint64_t>(client));
-  std::string out;
-  if (connection == nullptr) return out;
-  while (!connection->to_client.empty() && connection->to_client.front().due <= time_.now()) {
-    out += connection->to_client.front().bytes;
-    connection->to_client.pop_front();
-  }
-  if (!out.empty()) trace(out.size());
-  return out;
-}
-
-bool SimNetwork::open(SimClientId client) {
-  Connection* connection = find(static_cast<std::uint64_t>(client));
-  if (connection == nullptr || connection->dead) return false;
-  return !connection->server_closed || !connection->to_client.empty();
-}
-
-void SimNetwork::close(SimClientId client) {
-  Connection* connection = find(static_cast<std::uint64_t>(client));
-  if (connection == nullptr || connection->client_closed) return;
-  connection->client_closed = true;
-  connection->to_server.push_back({time_.now() + options_.delay_nanos_max, {}, true});
-}
-
-void SimNetwork::reset() {
-  connections_.clear();
-  listeners_.clear();
-}
-
-std::optional<Nanos> SimNetwork::next_event() {
-  std::optional<Nanos> next;
-  const auto consider = [&next](Nanos due) { next = next ? std::min(*next, due) : due; };
-  for (const auto& [id, connection] : connections_) {
-    if (!connection.to_server.empty()) consider(connection.to_server.front().due);
-    if (!connection.to_client.empty()) consider(connection.to_client.front().due);
-    if (connection.sending > 0) consider(connection.sent_due);
-    if (connection.server != nullptr && (!connection.accepted || connection.dead)) {
-      consider(time_.now());
-    }
-  }
-  return next;
+SimNetwork::Connection& SimNetwork::client(SimClientId id) {
+  settle();
+  const auto raw = static_cast<std::uint64_t>(id);
+  PENSTOCK_ASSERT(raw > 0);
+  PENSTOCK_ASSERT(raw <= connections_.size());
+  return *connections_[raw - 1];
 }
 
 SimNetwork::Connection* SimNetwork::find(std::uint64_t id) {
-  const auto at = connections_.find(id);
-  return at == connections_.end() ? nullptr : &at->second;
+  return id > 0 && id <= connections_.size() ? connections_[id - 1].get() : nullptr;
 }
 
-void SimNetwork::detach(SimSocket& socket) {
-  std::erase_if(listeners_, [&](const Listener& listener) { return listener.socket == &socket; });
-  for (auto& [id, connection] : connections_) {
-    if (connection.server != &socket) continue;
-    connection.server = nullptr;
-    kill(connection);
+SimClientId SimNetwork::connect(std::uint16_t port) {
+  auto connection = std::make_unique<Connection>();
+  connection->id = connections_.size() + 1;
+  connection->port = port;
+  connection->to_server.window = options_.window;
+  connection->to_client.window = options_.window;
+  schedule(*connection, draw_arrival(connection->to_server), true, Arrival::kConnection);
+  connections_.push_back(std::move(connection));
+  return static_cast<SimClientId>(connections_.size());
+}
+
+void SimNetwork::client_send(SimClientId id, std::string_view bytes) {
+  Connection& connection = client(id);
+  PENSTOCK_ASSERT(!connection.to_server.end_wanted);
+  if (connection.client_error != 0) return;
+  connection.to_server.backlog.append(bytes);
+  push(connection, true);
+}
+
+std::string SimNetwork::client_take(SimClientId id, std::size_t limit) {
+  Connection& connection = client(id);
+  std::string& arrived = connection.to_client.arrived;
+  std::string taken = arrived.substr(0, limit);
+  arrived.erase(0, taken.size());
+  if (!taken.empty()) push(connection, false);
+  return taken;
+}
+
+std::size_t SimNetwork::client_unsent(SimClientId id) {
+  return client(id).to_server.backlog.size();
+}
+
+void SimNetwork::set_client_window(SimClientId id, std::size_t bytes) {
+  Connection& connection = client(id);
+  connection.to_client.window = bytes;
+  push(connection, false);
+}
+
+void SimNetwork::client_end(SimClientId id) {
+  Connection& connection = client(id);
+  connection.to_server.end_wanted = true;
+  push(connection, true);
+}
+
+void SimNetwork::client_close(SimClientId id) {
+  Connection& connection = client(id);
+  connection.client_closed = true;
+  // Bytes that the client never read make its end a reset, as the kernel has it.
+  if (!connection.to_client.arrived.empty()) return reset(connection);
+  connection.to_server.end_wanted = true;
+  push(connection, true);
+}
+
+void SimNetwork::client_reset(SimClientId id) {
+  Connection& connection = client(id);
+  connection.client_closed = true;
+  reset(connection);
+}
+
+bool SimNetwork::client_connected(SimClientId id) { return client(id).connected; }
+
+bool SimNetwork::client_at_end(SimClientId id) {
+  const Pipe& pipe = client(id).to_client;
+  return pipe.ended && pipe.arrived.empty();
+}
+
+int SimNetwork::client_error(SimClientId id) { return client(id).client_error; }
+
+// --- Events -------------------------------------------------------------------------------------
+
+void SimNetwork::schedule(Connection& connection, Nanos at, bool to_server, Arrival what) {
+  events_.push({at, ++event_count_, connection.id, to_server, what});
+}
+
+Nanos SimNetwork::draw_arrival(Pipe& pipe) {
+  std::int64_t delay = delay_.between(options_.delay_nanos_min, options_.delay_nanos_max);
+  if (stall_.chance(options_.rates.delay)) {
+    counts_.add(NetworkFault::kDelay);
+    delay += stall_.between(kDelayMin, kDelayMax);
+  }
+  pipe.last = std::max(pipe.last, time_.now() + delay);
+  return pipe.last;
+}
+
+std::optional<Nanos> SimNetwork::next_event() const {
+  for (const SimSocket* socket : sockets_) {
+    if (socket->has_events()) return time_.now();
+  }
+  if (events_.empty()) return std::nullopt;
+  return events_.top().at;
+}
+
+void SimNetwork::settle() {
+  while (!events_.empty() && events_.top().at <= time_.now()) {
+    const Event event = events_.top();
+    events_.pop();
+    trace_.add(static_cast<std::uint64_t>(event.at.raw()));
+    trace_.add(event.connection * 8 + static_cast<std::uint64_t>(event.what) * 2 +
+               (event.to_server ? 1 : 0));
+    arrive(event);
   }
 }
 
-// --- The server's side ----------------------------------------------------------------------------
-
-Result<> SimSocket::listen(std::string_view, std::uint16_t port, std::uint32_t tag) {
-  network_.listeners_.push_back({this, port, tag});
-  return {};
+void SimNetwork::arrive(const Event& event) {
+  Connection& connection = *connections_[event.connection - 1];
+  switch (event.what) {
+    case Arrival::kConnection:
+      return arrive_connection(connection);
+    case Arrival::kData:
+      return arrive_data(connection, event.to_server);
+    case Arrival::kEnd:
+      (event.to_server ? connection.to_server : connection.to_client).ended = true;
+      return progress(connection);
+    case Arrival::kReset:
+      return reset(connection);
+  }
 }
 
-void SimSocket::stop_listening() {
-  std::erase_if(network_.listeners_,
-                [this](const SimNetwork::Listener& listener) { return listener.socket == this; });
-  // What was not accepted yet never will be.
-  for (auto& [id, connection] : network_.connections_) {
-    if (connection.server == this && !connection.accepted) {
-      connection.server = nullptr;
-      network_.kill(connection);
+void SimNetwork::arrive_connection(Connection& connection) {
+  if (connection.client_error != 0) return;
+  std::vector<SimSocket*> listening;
+  for (SimSocket* socket : sockets_) {
+    if (socket->listener(connection.port) != nullptr) listening.push_back(socket);
+  }
+  if (listening.empty()) {
+    connection.client_error = ECONNREFUSED;
+    return;
+  }
+  SimSocket& socket = *listening[deal_.below(listening.size())];
+  connection.connected = true;
+  if (socket.open_ == socket.limit_) {
+    ++socket.over_limit_;
+    connection.to_client.end_wanted = true;
+    return push(connection, false);
+  }
+  ++socket.open_;
+  connection.server = &socket;
+  connection.server_open = true;
+  connection.listener = socket.listener(connection.port)->tag;
+  socket.events_.push_back({.kind = env::SocketEventKind::kAccepted,
+                            .connection = static_cast<env::ConnectionId>(connection.id),
+                            .listener = connection.listener,
+                            .bytes = 0,
+                            .error = 0});
+  push(connection, true);
+}
+
+void SimNetwork::arrive_data(Connection& connection, bool to_server) {
+  Pipe& pipe = to_server ? connection.to_server : connection.to_client;
+  if (pipe.flight.empty()) return;  // dropped with the connection
+  std::string segment = std::move(pipe.flight.front());
+  pipe.flight.pop_front();
+  pipe.flight_bytes -= segment.size();
+  trace_.add(segment.size());
+  const bool nobody = to_server ? !connection.server_open : connection.client_closed;
+  if (nobody) return reset(connection);
+  pipe.arrived += segment;
+  ++pipe.segments_arrived;
+  if (to_server) progress(connection);
+}
+
+// Breaks both directions. Each side finds out at its next operation; what has arrived at the client
+// is still there for it.
+void SimNetwork::reset(Connection& connection) {
+  if (connection.client_error == 0) connection.client_error = ECONNRESET;
+  if (connection.broken == 0) connection.broken = ECONNRESET;
+  for (Pipe* pipe : {&connection.to_server, &connection.to_client}) {
+    pipe->backlog.clear();
+    pipe->flight.clear();
+    pipe->flight_bytes = 0;
+  }
+  connection.to_server.arrived.clear();
+  progress(connection);
+}
+
+// --- Streams ------------------------------------------------------------------------------------
+
+// Puts under way what the window has room for, in segments.
+void SimNetwork::push(Connection& connection, bool to_server) {
+  Pipe& pipe = to_server ? connection.to_server : connection.to_client;
+  if (connection.client_error != 0 || !connection.connected) return;
+  const auto rest = [&]() -> std::string_view {
+    if (to_server) return pipe.backlog;
+    if (!connection.sending) return {};
+    const std::span<const std::byte> left = connection.out.subspan(connection.out_sent);
+    return {reinterpret_cast<const char*>(left.data()), left.size()};
+  };
+  while (!rest().empty() && pipe.room() > 0) {
+    std::size_t bytes = std::min({rest().size(), pipe.room(), options_.segment_max});
+    if (split_.chance(options_.rates.split)) {
+      counts_.add(NetworkFault::kSplit);
+      bytes = std::min<std::size_t>(bytes, 1 + split_.below(kSplitBytes));
+    }
+    pipe.flight.emplace_back(rest().substr(0, bytes));
+    pipe.flight_bytes += bytes;
+    to_server ? static_cast<void>(pipe.backlog.erase(0, bytes))
+              : static_cast<void>(connection.out_sent += bytes);
+    schedule(connection, draw_arrival(pipe), to_server, Arrival::kData);
+    if (resets_.chance(options_.rates.reset)) {
+      counts_.add(NetworkFault::kReset);
+      schedule(connection, draw_arrival(pipe), to_server, Arrival::kReset);
     }
   }
-}
-
-void SimSocket::receive(env::ConnectionId id, std::span<std::byte> into) {
-  SimNetwork::Connection* connection = network_.find(static_cast<std::uint64_t>(id));
-  if (connection == nullptr || connection->server != this) return;
-  PENSTOCK_ASSERT(!connection->receive_posted);
-  PENSTOCK_ASSERT(!into.empty());
-  connection->receiving = into;
-  connection->receive_posted = true;
-}
-
-void SimSocket::send(env::ConnectionId id, std::span<const std::byte> bytes) {
-  SimNetwork::Connection* connection = network_.find(static_cast<std::uint64_t>(id));
-  if (connection == nullptr || connection->server != this) return;
-  PENSTOCK_ASSERT(connection->sending == 0);
-  PENSTOCK_ASSERT(!bytes.empty());
-  connection->sending = bytes.size();
-  connection->sent_due = network_.time_.now() + network_.options_.delay_nanos_min;
-  if (connection->dead) return;
-  network_.queue(*connection, connection->to_client,
-                 {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-}
-
-void SimSocket::close(env::ConnectionId id) {
-  SimNetwork::Connection* connection = network_.find(static_cast<std::uint64_t>(id));
-  if (connection == nullptr || connection->server != this) return;
-  connection->server_closed = true;
-}
-
-std::string SimSocket::peer(env::ConnectionId id) {
-  return "simulated:" + std::to_string(static_cast<std::uint64_t>(id));
-}
-
-std::size_t SimSocket::reap(std::span<env::SocketEvent> out) {
-  std::size_t count = 0;
-  for (auto at = network_.connections_.begin();
-       at != network_.connections_.end() && count < out.size();) {
-    SimNetwork::Connection& connection = at->second;
-    if (connection.server != this) {
-      ++at;
-      continue;
-    }
-    while (count < out.size() && collect(connection, out[count])) {
-      network_.trace(static_cast<std::uint64_t>(out[count].kind) * 31 + connection.id);
-      ++count;
-      if (connection.server == nullptr) break;  // closed: nothing follows
-    }
-    ++at;
+  const bool blocked = !rest().empty();
+  if (blocked && !pipe.blocked) counts_.add(NetworkFault::kBlocked);
+  pipe.blocked = blocked;
+  if (pipe.end_wanted && !pipe.end_sent && !blocked) {
+    pipe.end_sent = true;
+    schedule(connection, draw_arrival(pipe), to_server, Arrival::kEnd);
   }
-  return count;
-}
-
-// The next event of one connection, if there is one.
-bool SimSocket::collect(SimNetwork::Connection& connection, env::SocketEvent& event) {
-  event = {};
-  event.connection = env::ConnectionId{connection.id};
-  if (!connection.accepted) {
-    connection.accepted = true;
-    event.kind = env::SocketEventKind::kAccepted;
-    event.listener = connection.listener;
-    return true;
-  }
-  if (connection.server_closed || connection.dead) {
-    event.kind = env::SocketEventKind::kClosed;
-    event.error = connection.dead ? ECONNRESET : 0;
-    connection.server = nullptr;
-    connection.server_closed = true;
-    return true;
-  }
-  const Nanos now = network_.time_.now();
-  if (connection.sending > 0 && connection.sent_due <= now) {
-    event.kind = env::SocketEventKind::kSent;
-    event.bytes = static_cast<std::uint32_t>(connection.sending);
-    connection.sending = 0;
-    return true;
-  }
-  while (!connection.to_server.empty() && connection.to_server.front().due <= now) {
-    connection.arrived += connection.to_server.front().bytes;
-    connection.ended = connection.ended || connection.to_server.front().end;
-    connection.to_server.pop_front();
-  }
-  if (!connection.receive_posted) return false;
-  if (connection.arrived.empty() && (!connection.ended || connection.end_told)) return false;
-  const std::size_t size = std::min(connection.arrived.size(), connection.receiving.size());
-  std::memcpy(connection.receiving.data(), connection.arrived.data(), size);
-  connection.arrived.erase(0, size);
-  connection.receive_posted = false;
-  connection.end_told = size == 0;
-  event.kind = env::SocketEventKind::kReceived;
-  event.bytes = static_cast<std::uint32_t>(size);
-  return true;
+  if (!to_server) progress(connection);
 }
 
 }  // namespace penstock::drivers

@@ -1,0 +1,433 @@
+#include "drivers/socket/uring/uring_socket.h"
+
+#include "base/assert.h"
+#include "drivers/socket/uring/address.h"
+#include "penstock/units.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <map>
+#include <mutex>
+#include <sys/socket.h>
+
+namespace penstock::drivers {
+namespace {
+
+constexpr std::int64_t kAcceptPause = 100 * kNanosPerMilli;
+// A send of one entry; the rest follows as after any short send.
+constexpr std::size_t kSendMax = std::size_t{1} << 30;
+
+enum class Kind : std::uint8_t { kAccept, kReceive, kSend, kPause };
+constexpr unsigned kKindShift = 32;
+
+constexpr std::uint64_t data_of(Kind kind, std::uint32_t index) {
+  return (static_cast<std::uint64_t>(kind) << kKindShift) | index;
+}
+
+// Which addresses this process listens on, so that its cores share a port with each other and with
+// nobody else. Control path only.
+class Shared {
+ public:
+  static Shared& instance() {
+    static Shared shared;
+    return shared;
+  }
+  // Holds the lock while the caller opens: `open` is told whether we listen there already.
+  template <class Open>
+  Result<int> add(const std::string& key, Open open) {
+    const std::lock_guard guard(mutex_);
+    const Result<int> fd = open(listeners_.contains(key));
+    if (fd) ++listeners_[key];
+    return fd;
+  }
+  void remove(const std::string& key) {
+    const std::lock_guard guard(mutex_);
+    const auto found = listeners_.find(key);
+    if (--found->second == 0) listeners_.erase(found);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, int> listeners_;
+};
+
+}  // namespace
+
+UringSocket::UringSocket(Ring& ring, const UringSocketOptions& options)
+    : ring_(ring), client_(ring.attach(*this)), options_(options) {
+  pause_.tv_nsec = kAcceptPause;
+}
+
+UringSocket::~UringSocket() {
+  ring_.detach(client_);
+  stop_listening();
+  for (const Listener& listener : listeners_) {
+    if (listener.fd >= 0) ::close(listener.fd);
+  }
+  for (const std::unique_ptr<Slot[]>& chunk : chunks_) {
+    for (std::uint32_t i = 0; i < kChunk; ++i) {
+      if (chunk[i].fd < 0) continue;
+      ::shutdown(chunk[i].fd, SHUT_RDWR);
+      ::close(chunk[i].fd);
+    }
+  }
+}
+
+// --- Listening ----------------------------------------------------------------------------------
+
+Result<> UringSocket::listen(std::string_view address, std::uint16_t port, std::uint32_t tag) {
+  Result<SocketAddress> at = parse_address(address, port);
+  if (!at) return std::unexpected(at.error());
+  Listener listener;
+  listener.tag = tag;
+  listener.key = format_address(*at);
+  const Result<int> fd = Shared::instance().add(
+      listener.key, [&](bool shared) { return open_listener(*at, options_.backlog, shared); });
+  if (!fd) return std::unexpected(fd.error());
+  at->length = sizeof(at->storage);
+  PENSTOCK_ASSERT(getsockname(*fd, at->raw(), &at->length) == 0);
+  listener.fd = *fd;
+  listener.port = port_of(*at);
+  listeners_.push_back(std::move(listener));
+  accepts_due_ = true;
+  return {};
+}
+
+void UringSocket::stop_listening() {
+  for (Listener& listener : listeners_) {
+    if (listener.stopping) continue;
+    listener.stopping = true;
+    Shared::instance().remove(listener.key);
+    // Ends the accept that is on the ring, whose completion closes the descriptor.
+    ::shutdown(listener.fd, SHUT_RDWR);
+    if (!listener.armed) {
+      ::close(listener.fd);
+      listener.fd = -1;
+    }
+  }
+}
+
+std::uint16_t UringSocket::port(std::uint32_t tag) const {
+  for (auto listener = listeners_.rbegin(); listener != listeners_.rend(); ++listener) {
+    if (listener->tag == tag) return listener->port;
+  }
+  return 0;
+}
+
+void UringSocket::pump_accepts() {
+  if (pause_wanted_ && !paused_) {
+    io_uring_sqe* entry = ring_.entry();
+    if (entry == nullptr) return;
+    io_uring_prep_timeout(entry, &pause_, 0, 0);
+    Ring::tag(entry, client_, data_of(Kind::kPause, 0));
+    pause_wanted_ = false;
+    paused_ = true;
+  }
+  if (!accepts_due_ || paused_) return;
+  accepts_due_ = false;
+  for (std::uint32_t i = 0; i < listeners_.size(); ++i) {
+    Listener& listener = listeners_[i];
+    if (listener.armed || listener.stopping) continue;
+    io_uring_sqe* entry = ring_.entry();
+    if (entry == nullptr) {
+      accepts_due_ = true;
+      return;
+    }
+    if (multishot_) {
+      io_uring_prep_multishot_accept(entry, listener.fd, nullptr, nullptr, SOCK_CLOEXEC);
+    } else {
+      io_uring_prep_accept(entry, listener.fd, nullptr, nullptr, SOCK_CLOEXEC);
+    }
+    Ring::tag(entry, client_, data_of(Kind::kAccept, i));
+    listener.armed = true;
+  }
+}
+
+void UringSocket::on_accept(Listener& listener, std::int32_t result, std::uint32_t flags) {
+  if ((flags & IORING_CQE_F_MORE) == 0) {
+    listener.armed = false;
+    accepts_due_ = true;
+  }
+  if (listener.stopping) {
+    if (result >= 0) ::close(result);
+    if (!listener.armed) {
+      ::close(listener.fd);
+      listener.fd = -1;
+    }
+    return;
+  }
+  if (result >= 0) return admit(result, listener.tag);
+  switch (-result) {
+    case EINVAL:
+      // The kernel does not know multishot accepts. A plain one is not expected to be invalid; if it
+      // is, it must not be tried in a loop.
+      pause_wanted_ = !multishot_;
+      multishot_ = false;
+      return;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+      ++counters_.accept_pauses;
+      pause_wanted_ = true;
+      return;
+    default:
+      return;  // the peer's trouble: the next one may have none
+  }
+}
+
+void UringSocket::admit(int fd, std::uint32_t tag) {
+  Slot* const slot = take_slot();
+  if (slot == nullptr) {
+    ++counters_.over_limit;
+    ::close(fd);
+    return;
+  }
+  ++counters_.accepted;
+  slot->fd = fd;
+  slot->listener = tag;
+  slot->state = State::kOpen;
+  slot->accepted = true;
+  ready(*slot);
+}
+
+// --- Connections --------------------------------------------------------------------------------
+
+UringSocket::Slot* UringSocket::take_slot() {
+  if (in_use_ == options_.connections) return nullptr;
+  if (free_.empty()) {
+    const auto first = static_cast<std::uint32_t>(chunks_.size()) * kChunk;
+    chunks_.push_back(std::make_unique<Slot[]>(kChunk));
+    free_.reserve(first + kChunk);
+    for (std::uint32_t i = kChunk; i > 0; --i) {
+      slot(first + i - 1).index = first + i - 1;
+      free_.push_back(first + i - 1);
+    }
+  }
+  Slot& taken = slot(free_.back());
+  free_.pop_back();
+  ++in_use_;
+  return &taken;
+}
+
+UringSocket::Slot* UringSocket::find(env::ConnectionId connection) {
+  const auto raw = static_cast<std::uint64_t>(connection);
+  const auto index = static_cast<std::uint32_t>(raw);
+  if (index >= chunks_.size() * kChunk) return nullptr;
+  Slot& found = slot(index);
+  if (found.generation != static_cast<std::uint32_t>(raw >> 32)) return nullptr;
+  return found.state == State::kOpen ? &found : nullptr;
+}
+
+void UringSocket::receive(env::ConnectionId connection, std::span<std::byte> into) {
+  Slot* const slot = find(connection);
+  if (slot == nullptr) return;
+  PENSTOCK_ASSERT(!into.empty());
+  PENSTOCK_ASSERT(!slot->receive_wanted);
+  PENSTOCK_ASSERT(!slot->receiving);
+  PENSTOCK_ASSERT(!slot->received);
+  slot->into = into;
+  slot->receive_wanted = true;
+  want(*slot);
+}
+
+void UringSocket::send(env::ConnectionId connection, std::span<const std::byte> bytes) {
+  Slot* const slot = find(connection);
+  if (slot == nullptr) return;
+  PENSTOCK_ASSERT(!bytes.empty());
+  PENSTOCK_ASSERT(!slot->send_wanted);
+  PENSTOCK_ASSERT(!slot->sending);
+  PENSTOCK_ASSERT(!slot->sent);
+  slot->out = bytes;
+  slot->out_sent = 0;
+  slot->send_wanted = true;
+  want(*slot);
+}
+
+void UringSocket::close(env::ConnectionId connection) {
+  Slot* const slot = find(connection);
+  if (slot == nullptr) return;
+  // Who closes wants to hear of nothing but the end.
+  slot->received = false;
+  slot->sent = false;
+  begin_close(*slot, 0);
+}
+
+std::string UringSocket::peer(env::ConnectionId connection) {
+  const Slot* const slot = find(connection);
+  if (slot == nullptr) return {};
+  SocketAddress address;
+  address.length = sizeof(address.storage);
+  if (getpeername(slot->fd, address.raw(), &address.length) != 0) return {};
+  return format_address(address);
+}
+
+void UringSocket::begin_close(Slot& slot, std::int32_t error) {
+  PENSTOCK_ASSERT(slot.state == State::kOpen);
+  slot.state = State::kClosing;
+  slot.error = error;
+  slot.receive_wanted = false;
+  slot.send_wanted = false;
+  if (slot.receiving || slot.sending) ::shutdown(slot.fd, SHUT_RDWR);
+  finish_close(slot);
+}
+
+void UringSocket::finish_close(Slot& slot) {
+  if (slot.state != State::kClosing || slot.receiving || slot.sending) return;
+  ::close(slot.fd);
+  slot.fd = -1;
+  slot.state = State::kClosed;
+  slot.closed = true;
+  if (slot.error != 0) ++counters_.failed;
+  ready(slot);
+}
+
+// --- The ring -----------------------------------------------------------------------------------
+
+void UringSocket::want(Slot& slot) {
+  if (slot.in_todo) return;
+  slot.in_todo = true;
+  slot.next_todo = nullptr;
+  (todo_head_ == nullptr ? todo_head_ : todo_tail_->next_todo) = &slot;
+  todo_tail_ = &slot;
+}
+
+void UringSocket::ready(Slot& slot) {
+  if (slot.in_ready) return;
+  slot.in_ready = true;
+  slot.next_ready = nullptr;
+  (ready_head_ == nullptr ? ready_head_ : ready_tail_->next_ready) = &slot;
+  ready_tail_ = &slot;
+}
+
+void UringSocket::pump() {
+  pump_accepts();
+  while (todo_head_ != nullptr && pump_slot(*todo_head_)) {
+    todo_head_->in_todo = false;
+    todo_head_ = todo_head_->next_todo;
+  }
+}
+
+// False when the ring takes no more at present.
+bool UringSocket::pump_slot(Slot& slot) {
+  if (slot.receive_wanted) {
+    io_uring_sqe* entry = ring_.entry();
+    if (entry == nullptr) return false;
+    io_uring_prep_recv(entry, slot.fd, slot.into.data(), slot.into.size(), 0);
+    Ring::tag(entry, client_, data_of(Kind::kReceive, slot.index));
+    slot.receive_wanted = false;
+    slot.receiving = true;
+  }
+  if (slot.send_wanted) {
+    io_uring_sqe* entry = ring_.entry();
+    if (entry == nullptr) return false;
+    const std::span<const std::byte> rest = slot.out.subspan(slot.out_sent);
+    io_uring_prep_send(entry, slot.fd, rest.data(), std::min(rest.size(), kSendMax), MSG_NOSIGNAL);
+    Ring::tag(entry, client_, data_of(Kind::kSend, slot.index));
+    slot.send_wanted = false;
+    slot.sending = true;
+  }
+  return true;
+}
+
+void UringSocket::on_completion(std::uint64_t data, std::int32_t result, std::uint32_t flags) {
+  const auto index = static_cast<std::uint32_t>(data);
+  switch (static_cast<Kind>(data >> kKindShift)) {
+    case Kind::kAccept:
+      return on_accept(listeners_[index], result, flags);
+    case Kind::kReceive:
+      return on_receive(slot(index), result);
+    case Kind::kSend:
+      return on_send(slot(index), result);
+    case Kind::kPause:
+      paused_ = false;
+      return;
+  }
+}
+
+void UringSocket::on_receive(Slot& slot, std::int32_t result) {
+  slot.receiving = false;
+  if (slot.state != State::kOpen) return finish_close(slot);
+  if (result == -EAGAIN || result == -EINTR) {
+    slot.receive_wanted = true;
+    return want(slot);
+  }
+  if (result < 0) return begin_close(slot, -result);
+  slot.received = true;
+  slot.received_bytes = static_cast<std::uint32_t>(result);
+  ready(slot);
+}
+
+void UringSocket::on_send(Slot& slot, std::int32_t result) {
+  slot.sending = false;
+  if (slot.state != State::kOpen) return finish_close(slot);
+  if (result < 0 && result != -EAGAIN && result != -EINTR) return begin_close(slot, -result);
+  slot.out_sent += static_cast<std::size_t>(std::max(result, 0));
+  if (slot.out_sent < slot.out.size()) {
+    ++counters_.short_sends;
+    slot.send_wanted = true;
+    return want(slot);
+  }
+  slot.sent = true;
+  ready(slot);
+}
+
+void UringSocket::submit() {
+  pump();
+  ring_.flush();
+}
+
+std::size_t UringSocket::reap(std::span<env::SocketEvent> out) {
+  ring_.turn();
+  pump();
+  std::size_t count = 0;
+  while (ready_head_ != nullptr && count < out.size()) {
+    Slot& slot = *ready_head_;
+    if (!emit(slot, out, count)) break;
+    slot.in_ready = false;
+    ready_head_ = slot.next_ready;
+    if (slot.state == State::kClosed) {
+      release(slot);
+    }
+  }
+  return count;
+}
+
+void UringSocket::release(Slot& slot) {
+  Slot cleared;
+  cleared.index = slot.index;
+  cleared.generation = slot.generation + 1 == 0 ? 1 : slot.generation + 1;
+  // It may still stand in the list of those that want an entry of a full ring.
+  cleared.in_todo = slot.in_todo;
+  cleared.next_todo = slot.next_todo;
+  slot = cleared;
+  free_.push_back(slot.index);
+  --in_use_;
+}
+
+// Puts what happened to the slot into `out`, the end last; false when there is no room for all.
+bool UringSocket::emit(Slot& slot, std::span<env::SocketEvent> out, std::size_t& count) {
+  const auto id = static_cast<env::ConnectionId>(
+      (static_cast<std::uint64_t>(slot.generation) << 32) | slot.index);
+  const auto put = [&](bool& happened, env::SocketEventKind kind, std::uint32_t bytes) {
+    if (!happened) return true;
+    if (count == out.size()) return false;
+    happened = false;
+    const bool is_end = kind == env::SocketEventKind::kClosed;
+    out[count++] = {.kind = kind,
+                    .connection = id,
+                    .listener = slot.listener,
+                    .bytes = bytes,
+                    .error = is_end ? slot.error : 0};
+    return true;
+  };
+  return put(slot.accepted, env::SocketEventKind::kAccepted, 0) &&
+         put(slot.received, env::SocketEventKind::kReceived, slot.received_bytes) &&
+         put(slot.sent, env::SocketEventKind::kSent, static_cast<std::uint32_t>(slot.out.size())) &&
+         put(slot.closed, env::SocketEventKind::kClosed, 0);
+}
+
+}  // namespace penstock::drivers

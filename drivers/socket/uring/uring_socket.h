@@ -1,0 +1,141 @@
+// TCP sockets of one core on its ring. Bytes go straight between the kernel and the caller's buffers.
+//
+//   slot:  Free ─► Open ─► Closing ─► Closed ─► Free        a new generation each time round
+//
+// Closing shuts the connection down, which ends what the kernel has in hand; when nothing is, the
+// descriptor is closed and kClosed queued. A slot is free when its kClosed was reaped.
+//
+// Shape      at most `connections` open: more are accepted and closed at once, and counted. Without
+//            descriptors or kernel memory accepting rests for 100 ms
+// Owner      the ring's core (`listen` may come before, from another thread). Borrows the ring
+// Allocates  256 slots at a time when connections open; never per receive or send
+// Errors     listen: kAddressInUse (also where another process shares its port), kPermission,
+//            kSystem; `detail` is errno
+// Source     io_uring_prep_multishot_accept(3), from Linux 5.19; tcp(7): TCP_NODELAY is inherited
+#pragma once
+
+#include "drivers/ring/ring.h"
+#include "env/socket.h"
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace penstock::drivers {
+
+struct UringSocketOptions {
+  std::uint32_t connections = 18'000;
+  int backlog = 4096;
+};
+
+struct UringSocketCounters {
+  std::uint64_t accepted = 0;
+  std::uint64_t over_limit = 0;     // accepted and closed at once
+  std::uint64_t accept_pauses = 0;  // for want of descriptors or memory
+  std::uint64_t short_sends = 0;    // continued
+  std::uint64_t failed = 0;         // connections that ended with an errno
+};
+
+class UringSocket final : public env::Socket, private RingClient {
+ public:
+  explicit UringSocket(Ring& ring, const UringSocketOptions& options = {});
+  ~UringSocket() override;
+  UringSocket(const UringSocket&) = delete;
+  UringSocket& operator=(const UringSocket&) = delete;
+
+  // Port 0 lets the kernel choose; `port` says which it took.
+  [[nodiscard]] Result<> listen(std::string_view address, std::uint16_t port,
+                                std::uint32_t tag) override;
+  void stop_listening() override;
+  void receive(env::ConnectionId connection, std::span<std::byte> into) override;
+  void send(env::ConnectionId connection, std::span<const std::byte> bytes) override;
+  void close(env::ConnectionId connection) override;
+  [[nodiscard]] std::string peer(env::ConnectionId connection) override;
+  void submit() override;
+  [[nodiscard]] std::size_t reap(std::span<env::SocketEvent> out) override;
+
+  // The port of the latest listener with this tag; 0 without one.
+  [[nodiscard]] std::uint16_t port(std::uint32_t tag) const;
+  [[nodiscard]] std::uint32_t open_connections() const { return in_use_; }
+  [[nodiscard]] const UringSocketCounters& counters() const { return counters_; }
+
+ private:
+  enum class State : std::uint8_t { kFree, kOpen, kClosing, kClosed };
+  struct Slot {
+    std::uint32_t index = 0;
+    std::uint32_t generation = 1;
+    int fd = -1;
+    State state = State::kFree;
+    // What is asked for and not yet on the ring; what is on the ring.
+    bool receive_wanted = false;
+    bool send_wanted = false;
+    bool receiving = false;
+    bool sending = false;
+    // What happened and is not yet reaped.
+    bool accepted = false;
+    bool received = false;
+    bool sent = false;
+    bool closed = false;
+    bool in_todo = false;
+    bool in_ready = false;
+    std::uint32_t listener = 0;
+    std::int32_t error = 0;
+    std::uint32_t received_bytes = 0;
+    std::span<std::byte> into;
+    std::span<const std::byte> out;
+    std::size_t out_sent = 0;
+    Slot* next_todo = nullptr;
+    Slot* next_ready = nullptr;
+  };
+  struct Listener {
+    int fd = -1;
+    std::uint32_t tag = 0;
+    std::uint16_t port = 0;
+    bool armed = false;  // an accept is on the ring
+    bool stopping = false;
+    std::string key;  // address and port, as this process shares them among its cores
+  };
+
+  static constexpr std::uint32_t kChunk = 256;
+
+  void on_completion(std::uint64_t data, std::int32_t result, std::uint32_t flags) override;
+  void on_accept(Listener& listener, std::int32_t result, std::uint32_t flags);
+  void on_receive(Slot& slot, std::int32_t result);
+  void on_send(Slot& slot, std::int32_t result);
+
+  void admit(int fd, std::uint32_t tag);
+  [[nodiscard]] Slot* take_slot();
+  [[nodiscard]] Slot* find(env::ConnectionId connection);  // null unless open
+  [[nodiscard]] Slot& slot(std::uint32_t index) { return chunks_[index / kChunk][index % kChunk]; }
+  void release(Slot& slot);
+  void begin_close(Slot& slot, std::int32_t error);
+  void finish_close(Slot& slot);
+  void want(Slot& slot);
+  void ready(Slot& slot);
+  void pump();
+  [[nodiscard]] bool pump_slot(Slot& slot);
+  void pump_accepts();
+  [[nodiscard]] bool emit(Slot& slot, std::span<env::SocketEvent> out, std::size_t& count);
+
+  Ring& ring_;
+  std::uint8_t client_;
+  UringSocketOptions options_;
+  std::vector<Listener> listeners_;
+  bool multishot_ = true;     // until the kernel refuses it
+  bool accepts_due_ = false;  // some listener is without an accept on the ring
+  bool pause_wanted_ = false;
+  bool paused_ = false;  // a timer is on the ring
+  __kernel_timespec pause_{};
+
+  std::vector<std::unique_ptr<Slot[]>> chunks_;
+  std::vector<std::uint32_t> free_;  // indices below the chunks' end that no connection uses
+  std::uint32_t in_use_ = 0;
+  Slot* todo_head_ = nullptr;
+  Slot* todo_tail_ = nullptr;
+  Slot* ready_head_ = nullptr;
+  Slot* ready_tail_ = nullptr;
+  UringSocketCounters counters_;
+};
+
+}  // namespace penstock::drivers
