@@ -167,6 +167,7 @@ void SimNetwork::arrive(const Event& event) {
     case Arrival::kData:
       return arrive_data(connection, event.to_server);
     case Arrival::kEnd:
+      if (connection.client_error != 0) return;  // overtaken by a reset
       (event.to_server ? connection.to_server : connection.to_client).ended = true;
       return progress(connection);
     case Arrival::kReset:
@@ -220,7 +221,9 @@ void SimNetwork::arrive_data(Connection& connection, bool to_server) {
 // Breaks both directions. Each side finds out at its next operation; what has arrived at the client
 // is still there for it.
 void SimNetwork::reset(Connection& connection) {
-  if (connection.client_error == 0) connection.client_error = ECONNRESET;
+  // A client that has ended its side and seen the server's end is done: nothing can fail any more.
+  const bool is_done = connection.to_client.ended && connection.to_server.end_sent;
+  if (connection.client_error == 0 && !is_done) connection.client_error = ECONNRESET;
   if (connection.broken == 0) connection.broken = ECONNRESET;
   for (Pipe* pipe : {&connection.to_server, &connection.to_client}) {
     pipe->backlog.clear();

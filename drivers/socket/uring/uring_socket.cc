@@ -35,12 +35,15 @@ class Shared {
     static Shared shared;
     return shared;
   }
-  // Holds the lock while the caller opens: `open` is told whether we listen there already.
-  template <class Open>
-  Result<int> add(const std::string& key, Open open) {
+  // Opens, and leaves in `address` where: the port may have been 0.
+  Result<int> open(SocketAddress& address, int backlog) {
     const std::lock_guard guard(mutex_);
-    const Result<int> fd = open(listeners_.contains(key));
-    if (fd) ++listeners_[key];
+    const bool ours = listeners_.contains(format_address(address));
+    const Result<int> fd = open_listener(address, backlog, ours);
+    if (!fd) return fd;
+    address.length = sizeof(address.storage);
+    PENSTOCK_ASSERT(getsockname(*fd, address.raw(), &address.length) == 0);
+    ++listeners_[format_address(address)];
     return fd;
   }
   void remove(const std::string& key) {
@@ -81,16 +84,13 @@ UringSocket::~UringSocket() {
 Result<> UringSocket::listen(std::string_view address, std::uint16_t port, std::uint32_t tag) {
   Result<SocketAddress> at = parse_address(address, port);
   if (!at) return std::unexpected(at.error());
-  Listener listener;
-  listener.tag = tag;
-  listener.key = format_address(*at);
-  const Result<int> fd = Shared::instance().add(
-      listener.key, [&](bool shared) { return open_listener(*at, options_.backlog, shared); });
+  const Result<int> fd = Shared::instance().open(*at, options_.backlog);
   if (!fd) return std::unexpected(fd.error());
-  at->length = sizeof(at->storage);
-  PENSTOCK_ASSERT(getsockname(*fd, at->raw(), &at->length) == 0);
+  Listener listener;
   listener.fd = *fd;
+  listener.tag = tag;
   listener.port = port_of(*at);
+  listener.key = format_address(*at);
   listeners_.push_back(std::move(listener));
   accepts_due_ = true;
   return {};
