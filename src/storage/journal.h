@@ -15,17 +15,17 @@
 // Source     src/storage/FORMAT.md; blueprint §5
 #pragma once
 
-#include <cstdint>
-#include <functional>
-#include <memory>
-#include <span>
-#include <vector>
-
 #include "penstock/ids.h"
 #include "penstock/result.h"
 #include "penstock/units.h"
 #include "runtime/disk_queue.h"
 #include "storage/batch.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
 
 namespace penstock::storage {
 
@@ -42,7 +42,7 @@ struct ShardControl {
   ShardControlKind kind = ShardControlKind::kOpen;
   std::uint8_t reserved[7] = {};
   std::uint64_t catalogue_version = 0;
-  std::uint64_t index = 0;          // CLOSE: final next index. TRIM: first index that stays
+  std::uint64_t index = 0;            // CLOSE: final next index. TRIM: first index that stays
   std::uint64_t range_begin[2] = {};  // OPEN: inclusive hash range, high then low
   std::uint64_t range_end[2] = {};
   std::int64_t created_second = 0;  // OPEN: creation second of the shard (sequence numbers, §4.5)
@@ -51,20 +51,20 @@ static_assert(sizeof(ShardControl) == 64);
 
 struct FrameFields {
   FrameKind kind = FrameKind::kBatches;
-  ShardKey shard;
-  RecordIndex first;            // kBatches
-  std::uint32_t records = 0;    // kBatches
-  WallMillis arrival_min;
-  WallMillis arrival_max;
+  ShardKey shard = {};
+  RecordIndex first = {};     // kBatches
+  std::uint32_t records = 0;  // kBatches
+  WallMillis arrival_min = {};
+  WallMillis arrival_max = {};
 };
 
 struct JournalOptions {
-  CellId cell;
+  CellId cell = {};
   std::uint64_t slot_bytes = 256 * kMiB;
-  std::uint64_t tail_bytes = 64 * kMiB;    // tail window: the memory that blocks live in
+  std::uint64_t tail_bytes = 64 * kMiB;  // tail window: the memory that blocks live in
   std::uint32_t block_target = 1 * kMiB;
   std::uint32_t block_max = 16 * kMiB;
-  std::uint32_t depth = 4;                 // blocks in flight
+  std::uint32_t depth = 4;  // blocks in flight
   std::int64_t idle_block_nanos = 100 * kNanosPerMilli;
   std::uint64_t index_cache_bytes = 8 * kMiB;
 };
@@ -96,9 +96,10 @@ struct SegmentSummary {
 class BatchSink {
  public:
   struct Taken {
-    std::uint32_t records = 0;  // of the batch, counted from `from`; fewer than offered ends the read
-    std::uint64_t bytes = 0;    // their data and keys: what read limits count
-    bool more = true;           // false ends the read after these
+    std::uint32_t records =
+        0;                    // of the batch, counted from `from`; fewer than offered ends the read
+    std::uint64_t bytes = 0;  // their data and keys: what read limits count
+    bool more = true;         // false ends the read after these
   };
   virtual ~BatchSink() = default;
   // `from`: first record of the batch that is wanted; `until`: one past the last that may be taken.
@@ -110,32 +111,32 @@ class BatchSink {
 // Reads records [from, until) of a shard, from the tail window at once where it can, else by the
 // read queue. `done` is called exactly once, from `start` or later from the queue's poll.
 struct ReadOp {
-  ShardKey shard;
-  RecordIndex from;
-  RecordIndex until;
-  WallMillis arrival_from{INT64_MIN};  // records that arrived earlier are passed over
+  ShardKey shard = {};
+  RecordIndex from = {};
+  RecordIndex until = {};
+  WallMillis arrival_from{INT64_MIN};   // records that arrived earlier are passed over
   std::uint64_t bytes_max = 10 * kMiB;  // bytes of the device that one call may read
   BatchSink* sink = nullptr;
   void (*done)(ReadOp& op) = nullptr;
   RetentionMillis retention_from{INT64_MIN};  // frames written earlier have expired: passed over
   // Results. `next`: where a following read goes on: one past the last record taken or passed over. kDataLoss names the range [from, next) as lost;
   // the sink got what came before it.
-  RecordIndex next;
+  RecordIndex next = {};
   std::uint64_t bytes_taken = 0;
-  WallMillis last_arrival;  // of the last record taken or passed over
-  Result<> outcome;
+  WallMillis last_arrival = {};  // of the last record taken or passed over
+  Result<> outcome = {};
   void* context = nullptr;  // the caller's
 };
 
 enum class AppendState : std::uint8_t { kOpen, kBusy, kFull, kFenced };
 
 struct JournalMetrics {
-  std::uint64_t blocks = 0;        // acknowledged group commits, idle blocks excluded
+  std::uint64_t blocks = 0;  // acknowledged group commits, idle blocks excluded
   std::uint64_t idle_blocks = 0;
   std::uint64_t bytes_written = 0;  // to the device, padding, headers and footers included
   std::uint64_t frames = 0;
-  std::uint64_t tail_reads = 0;     // frames served from memory
-  std::uint64_t disk_reads = 0;     // reads of the device for consumers
+  std::uint64_t tail_reads = 0;  // frames served from memory
+  std::uint64_t disk_reads = 0;  // reads of the device for consumers
   std::uint64_t segments = 0;
   std::uint64_t slots_free = 0;
   std::uint64_t slots_total = 0;
@@ -155,11 +156,14 @@ class Journal {
   // full of them. kFull: no free slot (`control` frames may use the reserved one). kFenced.
   [[nodiscard]] AppendState append_state(bool control) const;
   // Space for a frame's body in the open block: at least `body_min` and at most `body_max` bytes,
-  // 8-byte aligned. Empty when the open block has no room: submit it and come back.
-  // REQUIRES: append_state is kOpen, no frame is open, body_min ≤ block_max less headers.
+  // 8-byte aligned. Empty when the open block has no room: submit it and come back. Empty though
+  // no block is open: `append_state` now says what there is to wait for.
+  // REQUIRES: append_state is kOpen, no frame is open, body_min ≤ frame_body_max().
   [[nodiscard]] std::span<std::byte> open_frame(std::size_t body_min, std::size_t body_max);
   // `body_bytes` of the space were used. A frame of kBatches holds whole batches.
   void close_frame(const FrameFields& fields, std::size_t body_bytes);
+  // What the options, the tail window (half of it) and the slot (half of it) leave for one body.
+  [[nodiscard]] std::size_t frame_body_max() const;
   [[nodiscard]] bool block_open() const;
   // Seals the open block and starts its write. Returns its number.
   // REQUIRES: block_open(), no frame open.
@@ -181,8 +185,8 @@ class Journal {
                                          RecordIndex until) const;
   // The same by the retention clock: the first index in [from, until) whose frame was written at or
   // after `horizon`; `until` where all are older. What lies below it has expired.
-  [[nodiscard]] RecordIndex find_retention(ShardKey shard, RetentionMillis horizon, RecordIndex from,
-                                           RecordIndex until) const;
+  [[nodiscard]] RecordIndex find_retention(ShardKey shard, RetentionMillis horizon,
+                                           RecordIndex from, RecordIndex until) const;
   // Oldest record that is still stored. `none` where the shard has none.
   [[nodiscard]] RecordIndex oldest(ShardKey shard, RecordIndex none) const;
 
@@ -199,6 +203,8 @@ class Journal {
   [[nodiscard]] std::uint64_t seal_count() const;
 
   [[nodiscard]] JournalMetrics metrics() const;
+  // What it may come to use; pages become resident when first touched.
+  [[nodiscard]] std::size_t memory_bytes() const;
 
  private:
   std::unique_ptr<JournalImpl> impl_;
