@@ -311,8 +311,9 @@ Nanos Catalog::settle_time() const { return loop_.now() + options_.state_ms * kN
 
 Nanos Catalog::retry_time() const { return loop_.now() + kNanosPerSecond; }
 
-CatalogueCounts Catalog::counts() const {
-  CatalogueCounts counts;
+Counts Catalog::counts() const {
+  Counts counts;
+  counts.streams = static_cast<std::uint32_t>(state_.streams.size());
   for (const auto& [uid, stream] : state_.streams) {
     switch (status(uid)) {
       case StreamStatus::kCreating:
@@ -329,7 +330,7 @@ CatalogueCounts Catalog::counts() const {
         break;
     }
     for (const ShardEntry& shard : stream.shards) {
-      ++(shard.open ? counts.shards_open : counts.shards_closed);
+      ++(shard.open ? counts.open_shards : counts.closed_shards);
     }
   }
   counts.version = state_.version;

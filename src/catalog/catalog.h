@@ -51,13 +51,14 @@ struct CellShards {
   std::vector<storage::ShardState> shards;
 };
 
-struct CatalogueCounts {
+struct Counts {
+  std::uint32_t streams = 0;
   std::uint32_t creating = 0;
   std::uint32_t active = 0;
   std::uint32_t updating = 0;
   std::uint32_t deleting = 0;
-  std::uint32_t shards_open = 0;
-  std::uint32_t shards_closed = 0;
+  std::uint32_t open_shards = 0;
+  std::uint32_t closed_shards = 0;
   std::uint64_t version = 0;
   std::uint64_t map_epoch = 0;
   std::uint64_t decisions = 0;  // since start
@@ -80,7 +81,7 @@ class Catalog final : public runtime::Agent, public shard::CatalogueSource {
   [[nodiscard]] bool ready() const { return ready_; }
   // Nothing is under way.
   [[nodiscard]] bool quiet() const { return loop_.tasks() == 0; }
-  [[nodiscard]] CatalogueCounts counts() const;
+  [[nodiscard]] Counts counts() const;
   [[nodiscard]] const State& state() const { return state_; }
   [[nodiscard]] route::StreamStatus status(StreamUid stream) const;
 
