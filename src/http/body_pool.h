@@ -27,8 +27,9 @@ class BodyPool {
   BodyPool& operator=(const BodyPool&) = delete;
 
   [[nodiscard]] PoolBuffer take(std::size_t bytes);
-  [[nodiscard]] bool has_room(std::size_t bytes) const {
-    return used_ + class_bytes(bytes) <= budget_;
+  // Whether a buffer of `bytes` may be taken, if one of `held` bytes is given for it at once.
+  [[nodiscard]] bool has_room(std::size_t bytes, std::size_t held = 0) const {
+    return used_ - held + class_bytes(bytes) <= budget_;
   }
   // For what cannot be refused any more, an answer: counts, and so holds back later bodies.
   [[nodiscard]] PoolBuffer take_regardless(std::size_t bytes);

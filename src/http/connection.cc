@@ -59,7 +59,10 @@ bool Connection::wants_input() const {
 void Connection::want_input(Nanos now) {
   if (tls_ != nullptr) {
     if (decrypting_) return;  // its loop goes on
-    if (tls_->input_pending() && state_ != State::kLingering) return decrypt(now);
+    if (state_ != State::kLingering) {
+      if (tls_->input_pending()) return decrypt(now);
+      if (tls_->state() == transport::TlsState::kEnded) return peer_ended(now);
+    }
   }
   if (!receiving_ && !ConnectionQueue::contains(receive_entry_)) {
     shared_.receive_wanted.push_back(receive_entry_);

@@ -90,7 +90,9 @@ class Connection final : public Exchange {
   void post_receive();
   // False when there is none for its body; it leaves the queue otherwise and goes on.
   [[nodiscard]] bool grant_memory(Nanos now);
-  [[nodiscard]] bool memory_available() const { return shared_.pool.has_room(body_wanted_); }
+  [[nodiscard]] bool memory_available() const {
+    return shared_.pool.has_room(body_wanted_, body_buffer_.bytes);
+  }
   // Closes if it is between requests; otherwise its answer will.
   void drain();
 

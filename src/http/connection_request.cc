@@ -71,8 +71,8 @@ void Connection::begin_body(Nanos now) {
 }
 
 bool Connection::take_body_memory() {
-  PoolBuffer grown = shared_.pool.take(body_wanted_);
-  if (!grown) return false;
+  if (!memory_available()) return false;
+  PoolBuffer grown = shared_.pool.take_regardless(body_wanted_);
   if (body_buffer_) std::memcpy(grown.data, body_buffer_.data, body_bytes_);
   shared_.pool.give(body_buffer_);
   body_buffer_ = grown;

@@ -102,7 +102,7 @@ std::string_view Response::finish(const ResponseHead& head) {
   }
   char* const message = base() + body_at - head_bytes;
   std::memcpy(message, start, written.size);
-  std::memcpy(message + written.size, head.extra_headers.data(), head.extra_headers.size());
+  std::ranges::copy(head.extra_headers, message + written.size);
   std::memcpy(message + head_bytes - 2, "\r\n", 2);
   return {message, head.head_only ? head_bytes : head_bytes + body_bytes};
 }
