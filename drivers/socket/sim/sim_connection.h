@@ -5,15 +5,36 @@
 
 #include <deque>
 #include <string>
+#include <string_view>
 
 namespace penstock::drivers {
 
+// Bytes in order: appended at the end, dropped from the front without moving what is left.
+class SimBytes {
+ public:
+  void append(std::string_view bytes) { bytes_.append(bytes); }
+  void drop(std::size_t count) {
+    head_ += count;
+    if (2 * head_ < bytes_.size()) return;
+    bytes_.erase(0, head_);
+    head_ = 0;
+  }
+  void clear() { drop(size()); }
+  [[nodiscard]] std::string_view view() const { return std::string_view(bytes_).substr(head_); }
+  [[nodiscard]] std::size_t size() const { return bytes_.size() - head_; }
+  [[nodiscard]] bool empty() const { return size() == 0; }
+
+ private:
+  std::string bytes_;
+  std::size_t head_ = 0;
+};
+
 // One direction: backlog ─► under way ─► arrived ─► taken.
 struct SimNetwork::Pipe {
-  std::string backlog;             // of a client; the server's is the rest of its send
+  SimBytes backlog;                // of a client; the server's is the rest of its send
   std::deque<std::string> flight;  // segments, in order
   std::size_t flight_bytes = 0;
-  std::string arrived;
+  SimBytes arrived;
   std::size_t segments_arrived = 0;  // since the receiver last found nothing
   std::size_t window = 0;
   Nanos last;  // when the latest segment arrives: order is kept

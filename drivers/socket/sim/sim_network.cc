@@ -77,9 +77,9 @@ void SimNetwork::client_send(SimClientId id, std::string_view bytes) {
 
 std::string SimNetwork::client_take(SimClientId id, std::size_t limit) {
   Connection& connection = client(id);
-  std::string& arrived = connection.to_client.arrived;
-  std::string taken = arrived.substr(0, limit);
-  arrived.erase(0, taken.size());
+  SimBytes& arrived = connection.to_client.arrived;
+  std::string taken(arrived.view().substr(0, limit));
+  arrived.drop(taken.size());
   if (!taken.empty()) push(connection, false);
   return taken;
 }
@@ -213,7 +213,7 @@ void SimNetwork::arrive_data(Connection& connection, bool to_server) {
   trace_.add(segment.size());
   const bool nobody = to_server ? !connection.server_open : connection.client_closed;
   if (nobody) return reset(connection);
-  pipe.arrived += segment;
+  pipe.arrived.append(segment);
   ++pipe.segments_arrived;
   if (to_server) progress(connection);
 }
@@ -241,7 +241,7 @@ void SimNetwork::push(Connection& connection, bool to_server) {
   Pipe& pipe = to_server ? connection.to_server : connection.to_client;
   if (connection.client_error != 0 || !connection.connected) return;
   const auto rest = [&]() -> std::string_view {
-    if (to_server) return pipe.backlog;
+    if (to_server) return pipe.backlog.view();
     if (!connection.sending) return {};
     const std::span<const std::byte> left = connection.out.subspan(connection.out_sent);
     return {reinterpret_cast<const char*>(left.data()), left.size()};
@@ -254,8 +254,11 @@ void SimNetwork::push(Connection& connection, bool to_server) {
     }
     pipe.flight.emplace_back(rest().substr(0, bytes));
     pipe.flight_bytes += bytes;
-    to_server ? static_cast<void>(pipe.backlog.erase(0, bytes))
-              : static_cast<void>(connection.out_sent += bytes);
+    if (to_server) {
+      pipe.backlog.drop(bytes);
+    } else {
+      connection.out_sent += bytes;
+    }
     schedule(connection, draw_arrival(pipe), to_server, Arrival::kData);
     if (resets_.chance(options_.rates.reset)) {
       counts_.add(NetworkFault::kReset);

@@ -78,8 +78,8 @@ void SimNetwork::progress(Connection& connection) {
     bytes = 1 + split_.below(bytes);
   }
   if (pipe.segments_arrived > 1) counts_.add(NetworkFault::kCoalesced);
-  if (bytes > 0) std::memcpy(connection.into.data(), pipe.arrived.data(), bytes);
-  pipe.arrived.erase(0, bytes);
+  if (bytes > 0) std::memcpy(connection.into.data(), pipe.arrived.view().data(), bytes);
+  pipe.arrived.drop(bytes);
   pipe.segments_arrived = pipe.arrived.empty() ? 0 : 1;
   connection.receiving = false;
   tell(env::SocketEventKind::kReceived, bytes);
