@@ -38,8 +38,8 @@ namespace penstock::http {
 struct ShardListing;
 
 struct KinesisOptions {
-  proto::Identity identity;
-  std::shared_ptr<const CredentialSet> credentials;
+  proto::Identity identity = {};
+  std::shared_ptr<const CredentialSet> credentials = {};
   TokenKey token_key{};                                   // kept in the data directory
   std::uint64_t body_bytes_max = 16 * kMiB;               // 413 beyond
   std::uint64_t put_bytes_max = 10 * kMiB;                // data and keys of one PutRecords
