@@ -1,0 +1,321 @@
+// Goal: what scripts cannot say: TLS, memory that runs out, peers that vanish or stall, too many of
+// them, and hardly any work for a warm connection. Method: a front door over fake sockets, turned by
+// hand.
+#include "http/front_door.h"
+
+#include "tests/support/echo_service.h"
+#include "tests/support/fake_socket.h"
+#include "tests/support/test_certificate.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace penstock::http {
+namespace {
+
+constexpr std::uint32_t kTlsTag = 7;
+
+std::string post(std::string_view target, const std::string& body) {
+  return "POST " + std::string(target) +
+         " HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+         body;
+}
+
+class FrontDoorTest : public testing::Test {
+ protected:
+  void start(const FrontDoorOptions& options, std::vector<TlsListener> tls = {}) {
+    door_ = std::make_unique<FrontDoor>(socket_, service_, options, std::move(tls));
+  }
+  void turn() {
+    while (door_->poll(now_, WallMillis(0)) > 0) now_ = now_ + 1000;
+  }
+  void wait(std::int64_t seconds) {
+    now_ = now_ + seconds * kNanosPerSecond;
+    turn();
+  }
+  env::ConnectionId connect(std::uint32_t tag = 0) {
+    const env::ConnectionId id = socket_.connect(tag);
+    turn();
+    return id;
+  }
+  void give(env::ConnectionId id, const std::string& bytes) {
+    socket_.give(id, bytes);
+    turn();
+  }
+  // The body of the one answer that came, "" if none did.
+  std::string answer(env::ConnectionId id) {
+    const std::string out = socket_.taken(id);
+    const std::size_t head = out.find("\r\n\r\n");
+    return head == std::string::npos ? "" : out.substr(head + 4);
+  }
+
+  test::FakeSocket socket_;
+  test::EchoService service_;
+  std::unique_ptr<FrontDoor> door_;
+  Nanos now_{kNanosPerSecond};
+};
+
+TEST_F(FrontDoorTest, BodiesWaitInOrderForMemory) {
+  FrontDoorOptions options;
+  options.body_bytes_max = 100'000;
+  options.body_bytes_budget = 300'000;  // one of 196,608 and a small one
+  start(options);
+  const env::ConnectionId first = connect(), second = connect(), third = connect();
+  const std::string large(100'000, 'x');
+  const std::string target = "/hold" + std::string(10, 'x');
+  give(first, post(target, large));
+  give(second, post(target, large));
+  give(third, post(target, large));
+  EXPECT_EQ(service_.held.size(), 2U);
+  EXPECT_EQ(door_->counters().memory_waits, 1U);
+  EXPECT_GT(socket_.unread(third), 0U);
+  EXPECT_FALSE(socket_.reading(third));
+
+  // A body that fits beside its head needs no memory and is not held up.
+  const env::ConnectionId small = connect();
+  give(small, post("/", "small"));
+  EXPECT_EQ(answer(small), "POST / small");
+
+  service_.let_go(now_);
+  EXPECT_LE(door_->next_deadline(), now_);
+  turn();
+  EXPECT_EQ(answer(first), "POST " + target + " 100000 bytes");
+  EXPECT_EQ(service_.held.size(), 2U);
+  EXPECT_EQ(socket_.unread(third), 0U);
+  service_.let_go(now_);
+  service_.let_go(now_);
+  turn();
+  EXPECT_EQ(answer(second), "POST " + target + " 100000 bytes");
+  EXPECT_EQ(answer(third), "POST " + target + " 100000 bytes");
+  EXPECT_EQ(door_->body_bytes_used(), 0U);
+}
+
+TEST_F(FrontDoorTest, WhoWaitsTooLongForMemoryIsToldSo) {
+  FrontDoorOptions options;
+  options.body_bytes_max = 100'000;
+  options.body_bytes_budget = 140'000;
+  start(options);
+  const env::ConnectionId first = connect(), second = connect();
+  const std::string large(100'000, 'x');
+  give(first, post("/hold", large));
+  give(second, post("/hold", large));
+  EXPECT_EQ(service_.held.size(), 1U);
+  wait(29);
+  EXPECT_EQ(socket_.taken(second), "");
+  wait(2);
+  EXPECT_TRUE(socket_.taken(second).starts_with("HTTP/1.1 503 "));
+  EXPECT_EQ(door_->counters().rejected[static_cast<std::size_t>(Rejection::kOverloaded)], 1U);
+  service_.let_go(now_);
+  turn();
+}
+
+TEST_F(FrontDoorTest, ChunkedBodiesWaitForMemoryHalfWay) {
+  FrontDoorOptions options;
+  options.body_bytes_max = 200'000;
+  options.body_bytes_budget = 300'000;
+  start(options);
+  const env::ConnectionId first = connect(), second = connect();
+  give(first, post("/hold", std::string(140'000, 'x')));
+  EXPECT_EQ(service_.held.size(), 1U);
+  give(second, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n30d40\r\n" +
+                   std::string(200'000, 'y') + "\r\n0\r\n\r\n");
+  EXPECT_EQ(answer(second), "");
+  EXPECT_EQ(door_->counters().memory_waits, 1U);
+  service_.let_go(now_);
+  turn();
+  EXPECT_EQ(answer(second), "POST / 200000 bytes");
+  EXPECT_EQ(door_->body_bytes_used(), 0U);
+}
+
+TEST_F(FrontDoorTest, KeepsAnExchangeWhosePeerIsGoneUntilTheServiceIsDone) {
+  start({});
+  const env::ConnectionId id = connect();
+  give(id, post("/hold", std::string(50'000, 'x')));
+  ASSERT_EQ(service_.held.size(), 1U);
+  socket_.vanish(id);
+  turn();
+  door_->begin_drain();
+  turn();
+  EXPECT_FALSE(door_->drained());
+  EXPECT_EQ(service_.held.front()->body.size(), 50'000U);
+  EXPECT_EQ(service_.held.front()->body[49'999], 'x');
+  service_.let_go(now_);
+  turn();
+  EXPECT_TRUE(door_->drained());
+  EXPECT_EQ(door_->counters().aborted, 1U);
+  EXPECT_EQ(door_->body_bytes_used(), 0U);
+}
+
+TEST_F(FrontDoorTest, ClosesOnAPeerThatTakesNothing) {
+  start({});
+  const env::ConnectionId id = connect();
+  socket_.set_stalled(true);
+  give(id, post("/large", ""));
+  wait(29);
+  EXPECT_TRUE(socket_.open(id));
+  wait(2);
+  EXPECT_FALSE(socket_.open(id));
+  EXPECT_EQ(door_->counters().write_stalled, 1U);
+  turn();
+  EXPECT_EQ(door_->body_bytes_used(), 0U);
+}
+
+TEST_F(FrontDoorTest, RefusesConnectionsBeyondItsNumberAndUsesOldOnesAgain) {
+  FrontDoorOptions options;
+  options.connections_max = 2;
+  start(options);
+  const env::ConnectionId a = connect(), b = connect(), c = connect();
+  EXPECT_TRUE(socket_.open(a));
+  EXPECT_TRUE(socket_.open(b));
+  EXPECT_FALSE(socket_.open(c));
+  EXPECT_EQ(door_->counters().connections_refused, 1U);
+  socket_.end(a);
+  turn();
+  const env::ConnectionId d = connect();
+  give(d, post("/", "again"));
+  EXPECT_EQ(answer(d), "POST / again");
+  EXPECT_EQ(door_->counters().connections_open, 2U);
+}
+
+TEST_F(FrontDoorTest, GivesTheServiceWhatItNeedsToKnow) {
+  class Looks final : public Service {
+   public:
+    void handle(Exchange& exchange, Nanos now, WallMillis wall) override {
+      EXPECT_EQ(exchange.listener, 3U);
+      EXPECT_FALSE(exchange.secure);
+      EXPECT_EQ(exchange.received, now);
+      EXPECT_EQ(wall, WallMillis(0));
+      EXPECT_EQ(exchange.header("x-a"), "b");
+      EXPECT_EQ(exchange.header("x-c").data(), nullptr);
+      EXPECT_GE(exchange.service_storage().size(), Exchange::kServiceBytes);
+      EXPECT_EQ(reinterpret_cast<std::uintptr_t>(exchange.service_storage().data()) % 64, 0U);
+      const proto::Sha256Digest digest =
+          proto::sha256({exchange.body.data(), exchange.body.size()});
+      EXPECT_TRUE(std::equal(digest.begin(), digest.end(), exchange.body_sha256));
+      sizes.push_back(exchange.body.size());
+      exchange.respond(200, {}, {}, now);
+    }
+    std::vector<std::size_t> sizes;
+  } looks;
+  FrontDoor door(socket_, looks, {});
+  const env::ConnectionId id = socket_.connect(3);
+  for (const std::size_t size : {0U, 1U, 100U, 20'000U, 1'000'000U}) {
+    socket_.give(id, "POST / HTTP/1.1\r\nHost: h\r\nX-A: b\r\nContent-Length: " +
+                         std::to_string(size) + "\r\n\r\n" + std::string(size, 'z'));
+    while (door.poll(now_, WallMillis(0)) > 0) now_ = now_ + 1;
+  }
+  EXPECT_EQ(looks.sizes, (std::vector<std::size_t>{0, 1, 100, 20'000, 1'000'000}));
+}
+
+class FrontDoorTls : public FrontDoorTest {
+ protected:
+  FrontDoorTls() {
+    start({}, {{kTlsTag,
+                transport::TlsContext::server(certificate_.certificate_pem, certificate_.key_pem)
+                    .value()}});
+    id_ = connect(kTlsTag);
+    client_.start();
+    exchange();
+    exchange();
+  }
+
+  // Carries both ways until nothing moves; returns plaintext that came.
+  std::string exchange() {
+    std::string plain;
+    for (int i = 0; i < 200; ++i) {
+      const std::span<const std::byte> out = client_.take_output();
+      if (!out.empty()) {
+        socket_.give(id_, {reinterpret_cast<const char*>(out.data()), out.size()});
+      }
+      turn();
+      const std::string in = socket_.taken(id_);
+      if (in.empty() && out.empty()) break;
+      if (in.empty()) continue;
+      client_.feed(std::as_bytes(std::span(in)));
+      char buffer[4096];
+      while (const std::size_t n = client_.read(std::as_writable_bytes(std::span(buffer)))) {
+        plain.append(buffer, n);
+      }
+    }
+    return plain;
+  }
+  void write(const std::string& text) { client_.write(std::as_bytes(std::span(text))); }
+
+  test::TestCertificate certificate_ = test::make_test_certificate();
+  transport::TlsSession client_{transport::TlsContext::client(certificate_.certificate_pem).value(),
+                                "localhost"};
+  env::ConnectionId id_ = env::ConnectionId::kNone;
+};
+
+TEST_F(FrontDoorTls, ServesRequestsOfEverySize) {
+  ASSERT_EQ(client_.state(), transport::TlsState::kOpen) << client_.failure();
+  EXPECT_EQ(door_->counters().tls_handshakes, 1U);
+  for (const std::size_t size : {0U, 5U, 30'000U, 2'000'000U}) {
+    write(post("/", std::string(size, 'q')));
+    const std::string plain = exchange();
+    EXPECT_TRUE(plain.starts_with("HTTP/1.1 200 OK\r\n"));
+    if (size > 100) {
+      EXPECT_TRUE(plain.ends_with("POST / " + std::to_string(size) + " bytes"));
+    }
+  }
+  write(post("/large", ""));
+  EXPECT_TRUE(exchange().ends_with("0123456789abcdef0123456789abcdef"));
+}
+
+TEST_F(FrontDoorTls, ServesRequestsSentAheadInOneRecord) {
+  write(post("/1", "a") + post("/hold", "b") + post("/3", "c"));
+  EXPECT_TRUE(exchange().ends_with("POST /1 a"));
+  service_.let_go(now_);
+  const std::string plain = exchange();
+  EXPECT_NE(plain.find("POST /hold b"), std::string::npos);
+  EXPECT_TRUE(plain.ends_with("POST /3 c"));
+}
+
+TEST_F(FrontDoorTls, EndsWithANotificationWhenAskedToClose) {
+  write("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  EXPECT_TRUE(exchange().ends_with("GET /"));
+  EXPECT_EQ(client_.state(), transport::TlsState::kEnded);
+  EXPECT_FALSE(socket_.open(id_));
+}
+
+TEST_F(FrontDoorTls, AnswersAClientThatHasSaidItIsDone) {
+  write(post("/", "last"));
+  client_.end();
+  const std::span<const std::byte> out = client_.take_output();
+  socket_.give(id_, {reinterpret_cast<const char*>(out.data()), out.size()});
+  turn();
+  EXPECT_EQ(door_->counters().requests, 1U);
+  EXPECT_GT(socket_.taken(id_).size(), 0U);
+  EXPECT_FALSE(socket_.open(id_));
+}
+
+TEST_F(FrontDoorTls, AsksForABodyOfWhomWaitsEvenAtTheEnd) {
+  // The request and the peer's end in one flight: there is no body to come, and nobody to ask.
+  write("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+  client_.end();
+  exchange();
+  EXPECT_FALSE(socket_.open(id_));
+}
+
+TEST_F(FrontDoorTls, ClosesOnPlainHttpAndOnGarbage) {
+  const env::ConnectionId plain = connect(kTlsTag);
+  give(plain, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_FALSE(socket_.open(plain));
+  EXPECT_EQ(door_->counters().tls_failures, 1U);
+  give(id_, std::string(100, 'x'));
+  EXPECT_FALSE(socket_.open(id_));
+  EXPECT_EQ(door_->counters().tls_failures, 2U);
+}
+
+TEST_F(FrontDoorTls, GivesAHandshakeItsTime) {
+  const env::ConnectionId slow = connect(kTlsTag);
+  give(slow, "\x16\x03\x01");
+  wait(9);
+  EXPECT_TRUE(socket_.open(slow));
+  wait(2);
+  EXPECT_FALSE(socket_.open(slow));
+}
+
+}  // namespace
+}  // namespace penstock::http
