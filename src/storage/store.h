@@ -23,6 +23,7 @@
 #include "penstock/result.h"
 #include "penstock/units.h"
 #include "storage/journal.h"
+#include "storage/recovery.h"  // RecoveredCell owns one
 
 namespace penstock::storage {
 

@@ -15,7 +15,6 @@
 namespace penstock::storage {
 
 inline constexpr std::array<const char*, 2> kSnapshotNames = {"snapshot-a", "snapshot-b"};
-inline constexpr const char* kSuperblockName = "superblock";
 
 // Writes `bytes` zeros from `offset` on, durably, in pieces.
 [[nodiscard]] Result<> write_zeros(env::Volume& volume, env::FileId file, std::uint64_t offset,

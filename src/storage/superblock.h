@@ -17,6 +17,7 @@ namespace penstock::storage {
 
 [[nodiscard]] format::Hash128 hash128(std::span<const std::byte> bytes);
 
+inline constexpr const char* kSuperblockName = "superblock";
 inline constexpr std::uint64_t kSuperblockMagic = 0x4B434F54534E4550;  // "PENSTOCK"
 inline constexpr std::uint32_t kNoSnapshot = 2;
 
