@@ -11,7 +11,7 @@ shift
 forbidden='operator new|operator delete|\b(malloc|calloc|realloc|free|posix_memalign|aligned_alloc)$|__cxa_throw|__cxa_allocate_exception|std::__throw_|pthread_mutex_|pthread_cond_|std::mutex|std::condition_variable'
 status=0
 for name in "$@"; do
-  object=$(find "$build" -path "*/$name" -not -path '*/tests/*' | head -n 1)
+  object=$(find "$build" -path "*$name" -not -path '*/tests/*' | head -n 1)
   if [ -z "$object" ]; then
     echo "$name: no such object in $build"
     status=1
