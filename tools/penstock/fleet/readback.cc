@@ -1,0 +1,77 @@
+#include "fleet/readback.h"
+
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace penstock::tools {
+namespace {
+
+constexpr std::uint32_t kPageLimit = 10'000;
+// A shard with the service's read limit refuses for up to five seconds after a large page.
+constexpr int kAttemptsMax = 30;
+
+}  // namespace
+
+Readback::Readback(std::string stream, client::ClientOptions options, Ledger& ledger)
+    : stream_(std::move(stream)), options_(std::move(options)), ledger_(ledger) {
+  options_.attempts_max = kAttemptsMax;
+}
+
+client::Outcome<> Readback::run(std::uint32_t threads) {
+  {
+    client::KinesisClient client(options_);
+    const auto shards = client::list_shards(client, stream_);
+    if (!shards) return std::unexpected(shards.error());
+    for (const auto& shard : *shards)
+      walk_.add(shard.id, {shard.parent, shard.adjacent_parent}, {});
+  }
+  std::vector<std::jthread> workers;
+  for (std::uint32_t i = 0; i < threads; ++i) workers.emplace_back([this] { work(); });
+  workers.clear();
+  if (failure_) return std::unexpected(std::move(*failure_));
+  return {};
+}
+
+void Readback::work() {
+  client::KinesisClient client(options_);
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    if (failure_) return;
+    const auto start = walk_.take();
+    if (!start) {
+      if (walk_.reading() == 0) return;
+      changed_.wait(lock);
+      continue;
+    }
+    lock.unlock();
+    auto children = read_shard(client, *start);
+    lock.lock();
+    if (children) {
+      for (auto& child : *children) walk_.add(child.id, std::move(child.parents), {});
+    } else if (!failure_) {
+      failure_ = std::move(children.error());
+    }
+    walk_.finish(start->id);
+    changed_.notify_all();
+  }
+}
+
+client::Outcome<std::vector<client::ChildShard>> Readback::read_shard(
+    client::KinesisClient& client, const client::ShardWalk::Start& start) {
+  client::RecordPages pages;
+  auto iterator = client::shard_iterator(client, stream_, start.id, start.from);
+  if (!iterator) return std::unexpected(std::move(iterator.error()));
+  for (;;) {
+    auto page = pages.next(client, *iterator, kPageLimit, [this](const client::RecordView& record) {
+      ledger_.read(record.key, record.data);
+    });
+    if (!page) return std::unexpected(std::move(page.error()));
+    records_ += page->records;
+    if (page->next_iterator.empty()) return std::move(page->children);
+    if (page->records == 0 && page->millis_behind == 0) return std::vector<client::ChildShard>();
+    *iterator = std::move(page->next_iterator);
+  }
+}
+
+}  // namespace penstock::tools

@@ -1,0 +1,43 @@
+// Reads a whole stream into the ledger, shards side by side, parents before children, each until it has
+// nothing more.
+//
+// Owner      `run` starts its own threads and ends with them
+// Errors     the first failure of any thread ends all
+#pragma once
+
+#include "client/shard_walk.h"
+#include "client/streams.h"
+#include "fleet/ledger.h"
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+
+namespace penstock::tools {
+
+class Readback {
+ public:
+  Readback(std::string stream, client::ClientOptions options, Ledger& ledger);
+
+  client::Outcome<> run(std::uint32_t threads);
+  [[nodiscard]] std::uint64_t records() const { return records_; }
+
+ private:
+  void work();
+  client::Outcome<std::vector<client::ChildShard>> read_shard(
+      client::KinesisClient& client, const client::ShardWalk::Start& start);
+
+  std::string stream_;
+  client::ClientOptions options_;
+  Ledger& ledger_;
+  std::atomic<std::uint64_t> records_{0};
+  std::mutex mutex_;  // of all below
+  std::condition_variable changed_;
+  client::ShardWalk walk_;
+  std::optional<client::Failure> failure_;
+};
+
+}  // namespace penstock::tools
