@@ -12,8 +12,8 @@ namespace penstock::http {
 
 namespace {
 
-// What is asked of the response at once, so that its virtual calls are few.
-constexpr std::size_t kPieceBytes = 64 * kKiB;
+constexpr std::size_t kPieceBytesMin = 64 * kKiB;
+constexpr std::size_t kPieceBytesMax = 2 * kMiB;
 constexpr std::size_t kFixedBytes =
     sizeof(R"(,{"SequenceNumber":"","ApproximateArrivalTimestamp":,"Data":"","PartitionKey":""})") +
     proto::kSequenceDigits + kJsonSecondsMax;
@@ -23,17 +23,10 @@ std::size_t bytes_at_most(const storage::RecordRef& record) {
          std::size_t{record.key_bytes} * kJsonEscapeFactor;
 }
 
-}  // namespace
-
-bool RecordsSink::fits(const storage::RecordRef& record) const {
-  if (records_ == records_max_) return false;
-  return records_ == 0 || data_bytes_ + record.data_bytes <= bytes_max_;
-}
-
-char* RecordsSink::write_record(const storage::RecordRef& record, RecordIndex index,
-                                WallMillis arrival, char* out) const {
+char* write_record(const storage::RecordRef& record, const proto::SequenceNumber& number,
+                   WallMillis arrival, char* out) {
   out = write_text(R"({"SequenceNumber":")", out);
-  out = record_sequence(shard_created_second_, shard_, index, arrival).write(out);
+  out = number.write(out);
   out = write_text(R"(","ApproximateArrivalTimestamp":)", out);
   out = write_json_seconds(arrival.raw(), out);
   out = write_text(R"(,"Data":")", out);
@@ -43,11 +36,33 @@ char* RecordsSink::write_record(const storage::RecordRef& record, RecordIndex in
   return write_text(R"("})", out);
 }
 
+}  // namespace
+
+bool RecordsSink::fits(const storage::RecordRef& record) const {
+  if (records_ == limits_.records_max) return false;
+  return records_ == 0 || data_bytes_ + record.data_bytes <= limits_.bytes_max;
+}
+
+void RecordsSink::close_room() {
+  if (pieces_.empty()) {
+    first_used_ = used_;
+  } else {
+    pieces_.back().used = used_;
+  }
+}
+
+void RecordsSink::make_room(std::size_t bytes) {
+  close_room();
+  const std::size_t doubled = std::clamp(2 * room_.size(), kPieceBytesMin, kPieceBytesMax);
+  const std::size_t size = std::max(bytes, doubled);
+  pieces_.push_back({.bytes = std::make_unique_for_overwrite<char[]>(size)});
+  room_ = {pieces_.back().bytes.get(), size};
+  used_ = 0;
+}
+
 auto RecordsSink::on_batch(const storage::BatchView& batch, std::uint32_t from, std::uint32_t until)
     -> Taken {
   Taken taken;
-  std::span<char> room;
-  char* out = nullptr;
   for (std::uint32_t i = from; i < until; ++i) {
     const storage::RecordRef record = batch.record(i);
     if (!fits(record)) {
@@ -55,24 +70,35 @@ auto RecordsSink::on_batch(const storage::BatchView& batch, std::uint32_t from, 
       break;
     }
     const std::size_t needed = bytes_at_most(record);
-    if (out == nullptr || static_cast<std::size_t>(room.data() + room.size() - out) < needed) {
-      if (out != nullptr) body_.commit(static_cast<std::size_t>(out - room.data()));
-      room = body_.reserve(std::max(needed, kPieceBytes));
-      out = room.data();
-    }
+    if (room_.size() - used_ < needed) make_room(needed);
+    char* const begin = room_.data() + used_;
+    char* out = begin;
     if (records_ > 0) *out++ = ',';
     const RecordIndex index = batch.first() + i;
-    out = write_record(record, index, batch.arrival(), out);
+    out =
+        write_record(record, record_sequence(shard_created_second_, shard_, index, batch.arrival()),
+                     batch.arrival(), out);
+    used_ += static_cast<std::size_t>(out - begin);
     ++records_;
     data_bytes_ += record.data_bytes;
     after_last_ = index + 1;
     ++taken.records;
     taken.bytes += std::uint64_t{record.data_bytes} + record.key_bytes;
   }
-  if (out != nullptr) body_.commit(static_cast<std::size_t>(out - room.data()));
   bytes_ += taken.bytes;
-  if (records_ == records_max_) taken.more = false;
+  if (records_ == limits_.records_max) taken.more = false;
   return taken;
+}
+
+void RecordsSink::move_to(ResponseBody& body) {
+  close_room();
+  body.commit(first_used_);
+  std::size_t rest = 0;
+  for (const Piece& piece : pieces_) rest += piece.used;
+  char* out = body.reserve(rest).data();
+  for (const Piece& piece : pieces_) out = write_text({piece.bytes.get(), piece.used}, out);
+  body.commit(rest);
+  discard();
 }
 
 }  // namespace penstock::http

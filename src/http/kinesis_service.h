@@ -9,7 +9,7 @@
 //            out of `put_blocks` blocks; while none is free, calls wait in order of arrival
 // Owner      one core. Borrows the planes and the entropy, which outlive it; exchanges until answered
 // Allocates  in the constructor; by request for administrative calls and refusals. A PutRecord or
-//            PutRecords that the fast codec understands, and a GetRecords, allocate nothing
+//            PutRecords that the fast codec understands allocates nothing
 // Errors     every refusal is an answer
 // Source     the Kinesis contract; docs/kinesis-compatibility.md
 #pragma once

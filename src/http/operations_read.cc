@@ -42,19 +42,19 @@ std::string_view unquoted(std::string_view text) {
 
 }  // namespace
 
-// In the exchange's own storage while the shard's core has the request.
+// In the exchange's own storage while the shard's core has the request. Never destroyed: the sink
+// holds no memory any more when the answer is given, and the storage is the next request's then.
 struct KinesisService::ReadContext {
   ReadContext(KinesisService& the_service, Exchange& the_exchange, const route::StreamRoute& stream,
-              const route::ShardRoute& the_shard, std::uint32_t records_max,
-              std::uint64_t bytes_max)
+              const route::ShardRoute& the_shard, RecordsSink::Limits limits)
       : service(the_service),
         exchange(the_exchange),
         uid(stream.uid),
         shard(the_shard.number),
         shard_created_second(the_shard.created_second),
         name_size(stream.name.size()),
-        sink(the_exchange.response(), the_shard.number, the_shard.created_second, records_max,
-             bytes_max) {
+        sink(the_shard.number, the_shard.created_second, limits,
+             the_exchange.response().reserve(1)) {
     std::copy(stream.name.begin(), stream.name.end(), name_text.begin());
     request.shard = {.stream = uid, .shard = shard};
     request.owner = the_shard.core;
@@ -169,7 +169,7 @@ void KinesisService::get_shard_iterator(Call& call) {
   static_assert(sizeof(ReadContext) <= Exchange::kServiceBytes);
   // Just after the newest record at this time: the owner knows.
   auto* context = new (call.exchange.service_storage().data())
-      ReadContext(*this, call.exchange, *stream, *shard, 0, 0);
+      ReadContext(*this, call.exchange, *stream, *shard, {});
   context->request.start = shard::ReadStart::kLatest;
   context->request.done = &KinesisService::latest_done;
   data_.read(context->request, call.now);
@@ -218,17 +218,18 @@ void KinesisService::get_records(Call& call) {
   }
   counters_.get_calls.add(1);
   const Value& limit = call.arg("Limit");
+  const RecordsSink::Limits limits{
+      .records_max = static_cast<std::uint32_t>(limit.present ? limit.integer : kRecordsMax),
+      .bytes_max = options_.get_bytes_max};
+  call.exchange.response().append(R"({"Records":[)");
   auto* context = new (call.exchange.service_storage().data())
-      ReadContext(*this, call.exchange, *stream, *shard,
-                  static_cast<std::uint32_t>(limit.present ? limit.integer : kRecordsMax),
-                  options_.get_bytes_max);
+      ReadContext(*this, call.exchange, *stream, *shard, limits);
   shard::ReadRequest& request = context->request;
   request.start = static_cast<shard::ReadStart>(token->variant);
   request.index = RecordIndex(token->position);
   request.timestamp = WallMillis(token->timestamp);
   request.sink = &context->sink;
   request.done = &KinesisService::records_done;
-  call.exchange.response().append(R"({"Records":[)");
   data_.read(request, call.now);
 }
 
@@ -243,7 +244,10 @@ void KinesisService::finish_records(ReadContext& context, Nanos now) {
     // What came before the lost range is given first; the next call then stands at the range.
     const bool partial =
         request.outcome.error().code == ErrorCode::kDataLoss && context.sink.records() > 0;
-    if (!partial) return refuse_read(context, now);
+    if (!partial) {
+      context.sink.discard();
+      return refuse_read(context, now);
+    }
   }
   counters_.records_delivered.add(context.sink.records());
   counters_.record_bytes_delivered.add(context.sink.bytes());
@@ -254,6 +258,7 @@ void KinesisService::finish_records(ReadContext& context, Nanos now) {
 void KinesisService::write_read_end(ReadContext& context, Nanos now) {
   const shard::ReadRequest& request = context.request;
   ResponseBody& body = context.exchange.response();
+  context.sink.move_to(body);
   body.append("],");
   const route::StreamRoute* stream = data_.routes()->find(context.name());
   std::span<const route::ShardRoute> shards;

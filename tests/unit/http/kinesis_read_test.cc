@@ -86,6 +86,23 @@ TEST_F(KinesisRead, GivesOneRecordHoweverLarge) {
   EXPECT_EQ(count(get(iterator("TRIM_HORIZON"))), 1U);
 }
 
+// The room that the response has at first, and pieces of every size after it.
+TEST_F(KinesisRead, JoinsAnswersOfManyPieces) {
+  for (const std::size_t bytes : {0U, 1U, 100U, 3'000U, 50'000U, 70'000U, 900'000U}) {
+    fill(3, bytes);
+    fill(40, 700);
+  }
+  const test::Answer answer = get(iterator("TRIM_HORIZON"));
+  simdjson::dom::array records;
+  ASSERT_EQ(parser_.parse(answer.body)["Records"].get(records), simdjson::SUCCESS);
+  const auto& stored = kinesis_.data.log("fleet", 0).records;
+  ASSERT_EQ(records.size(), stored.size());
+  for (std::size_t i = 0; i < stored.size(); ++i) {
+    const std::string_view text = records.at(i)["Data"];
+    EXPECT_EQ(text.size(), base64_encoded_bytes(stored[i].data.size()));
+  }
+}
+
 TEST_F(KinesisRead, WritesDataAndKeysThatReadBack) {
   std::string data;
   for (int i = 0; i < 1000; ++i) data.push_back(static_cast<char>(i * 7));
