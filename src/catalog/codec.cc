@@ -135,7 +135,7 @@ void put_shard(Writer& out, const ShardEntry& shard, bool in_frame) {
   out.put(shard.final_index);
 }
 
-ShardEntry get_shard(Reader& in) {
+ShardEntry get_shard(Reader& in, bool in_frame) {
   ShardEntry shard;
   shard.number = in.number();
   shard.cell = CellId(in.get<std::uint16_t>());
@@ -143,6 +143,7 @@ ShardEntry get_shard(Reader& in) {
   in.expect((flags & ~(kFlagOpen | kFlagOpened)) == 0);
   shard.open = (flags & kFlagOpen) != 0;
   shard.opened = (flags & kFlagOpened) != 0;
+  in.expect(!in_frame || (shard.open && !shard.opened));
   in.expect(in.get<std::uint8_t>() == 0);
   shard.begin = in.key();
   shard.end = in.key();
@@ -151,6 +152,7 @@ ShardEntry get_shard(Reader& in) {
   shard.adjacent_parent = in.number();
   shard.created_second = in.get<std::int64_t>();
   shard.decided = in.get<std::uint64_t>();
+  in.expect(!in_frame || shard.decided == 0);
   shard.closed_ms = in.get<std::int64_t>();
   shard.closed_retention = RetentionMillis(in.get<std::int64_t>());
   shard.final_index = in.get<std::uint64_t>();
@@ -162,12 +164,12 @@ void put_shards(Writer& out, const std::vector<ShardEntry>& shards, bool in_fram
   for (const ShardEntry& shard : shards) put_shard(out, shard, in_frame);
 }
 
-std::vector<ShardEntry> get_shards(Reader& in) {
+std::vector<ShardEntry> get_shards(Reader& in, bool in_frame) {
   std::vector<ShardEntry> shards;
   const std::size_t n = in.count(kShardBytes);
   shards.reserve(n);
   for (std::size_t i = 0; i < n && in.ok(); ++i) {
-    shards.push_back(get_shard(in));
+    shards.push_back(get_shard(in, in_frame));
     if (i > 0) in.expect(shards[i - 1].number < shards[i].number);
   }
   return shards;
@@ -203,7 +205,7 @@ bool get_bool(Reader& in) {
   return value == 1;
 }
 
-StreamEntry get_stream(Reader& in) {
+StreamEntry get_stream(Reader& in, bool in_frame) {
   StreamEntry stream;
   stream.uid = in.uid();
   stream.name = in.text(kNameBytesMax);
@@ -226,7 +228,7 @@ StreamEntry get_stream(Reader& in) {
     intent.split_key = in.key();
     stream.intent = intent;
   }
-  stream.shards = get_shards(in);
+  stream.shards = get_shards(in, in_frame);
   if (!stream.shards.empty()) in.expect(stream.shards.back().number.raw() < stream.next_shard);
   return stream;
 }
@@ -317,14 +319,14 @@ Commit get_commit(Reader& in) {
     parent.number = in.number();
     parent.final_index = in.get<std::uint64_t>();
   }
-  change.children = get_shards(in);
+  change.children = get_shards(in, true);
   return change;
 }
 
 Change get_change(Reader& in, std::uint16_t kind) {
   switch (kind) {
     case kind_of<Create>(): {
-      Create change{.stream = get_stream(in)};
+      Create change{.stream = get_stream(in, true)};
       in.expect(!change.stream.deleting && !change.stream.intent);
       return change;
     }
@@ -429,7 +431,7 @@ Result<State> decode_snapshot(std::span<const std::byte> bytes) {
   const std::size_t n = in.count(kStreamBytesMin);
   StreamUid last;
   for (std::size_t i = 0; i < n && in.ok(); ++i) {
-    StreamEntry stream = get_stream(in);
+    StreamEntry stream = get_stream(in, false);
     in.expect(last < stream.uid);
     in.expect(stream.uid.raw() < state.next_uid);
     in.expect(tiles(stream));

@@ -59,9 +59,10 @@ Result<> State::apply(std::uint64_t change_version, const Change& change) {
 }
 
 Result<> State::apply_change(const Create& change, std::uint64_t change_version) {
-  if (change.stream.uid.raw() < next_uid || find(change.stream.name) != nullptr) {
+  if (change.stream.uid.raw() < next_uid || change.stream.uid.raw() == UINT64_MAX) {
     return impossible();
   }
+  if (find(change.stream.name) != nullptr) return impossible();
   StreamEntry stream = change.stream;
   for (ShardEntry& shard : stream.shards) {
     shard.decided = change_version;
@@ -133,6 +134,7 @@ Result<> State::apply_change(const Commit& change, std::uint64_t change_version)
   }
   for (const ShardEntry& child : change.children) {
     if (child.number.raw() != stream.next_shard) return impossible();
+    if (child.number == route::kNoShard) return impossible();
     ++stream.next_shard;
     stream.shards.push_back(child);
     stream.shards.back().decided = change_version;
