@@ -9,7 +9,7 @@
 namespace penstock::drivers {
 namespace {
 
-enum NameChange : std::uint64_t { kMakeDirectory, kCreate, kRename, kRemove, kSync };
+enum NameChange : std::uint8_t { kMakeDirectory, kCreate, kRename, kRemove, kSync };
 
 std::unexpected<Error> power_is_gone() { return fail(ErrorCode::kSystem, EIO); }
 

@@ -15,7 +15,7 @@ constexpr std::int64_t kStallNanosMax = 5 * kNanosPerSecond;
 // Writes the sectors of `bytes` that `chosen` names, whole runs at a time. Returns how many.
 template <class Chosen>
 std::size_t write_sectors(SimFile& file, std::uint64_t offset, std::span<const std::byte> bytes,
-                          bool durable, Chosen chosen) {
+                          bool durable, const Chosen& chosen) {
   const std::size_t sectors = bytes.size() / kSimSector;
   std::size_t written = 0;
   std::size_t run = 0;

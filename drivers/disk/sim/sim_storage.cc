@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kSpareBuffers = 32;
 
-enum TraceEvent : std::uint64_t { kTraceNames = 1, kTraceVolumeWrite, kTraceDone, kTracePower };
+enum TraceEvent : std::uint8_t { kTraceNames = 1, kTraceVolumeWrite, kTraceDone, kTracePower };
 
 }  // namespace
 

@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <random>
 #include <thread>
@@ -115,6 +116,35 @@ TEST_F(WaiterTest, CompletionOnEitherRingEndsTheSleep) {
     }
   }
   ::close(fd);
+}
+
+// A core that never sleeps (idle = "poll") sees completions by turns alone.
+TEST_F(WaiterTest, CompletionIsSeenWithoutSleeping) {
+  std::array<int, 2> pipe{};
+  ASSERT_EQ(::pipe2(pipe.data(), O_CLOEXEC), 0);
+  struct Seen final : RingClient {
+    void on_completion(std::uint64_t data, std::int32_t result, std::uint32_t) override {
+      tag = data;
+      bytes = result;
+    }
+    std::uint64_t tag = 0;
+    std::int32_t bytes = 0;
+  } seen;
+  const std::uint8_t client = main_->attach(seen);
+  std::array<char, 8> into{};
+  io_uring_sqe* entry = main_->entry();
+  io_uring_prep_read(entry, pipe[0], into.data(), into.size(), 0);
+  Ring::tag(entry, client, 42);
+  main_->turn();
+  EXPECT_EQ(seen.tag, 0U);
+  ASSERT_EQ(::write(pipe[1], "abc", 3), 3);
+  const Nanos begin = clock_.now();
+  while (seen.tag == 0 && clock_.now() - begin < kLong) main_->turn();
+  EXPECT_EQ(seen.tag, 42U);
+  EXPECT_EQ(seen.bytes, 3);
+  main_->detach(client);
+  ::close(pipe[0]);
+  ::close(pipe[1]);
 }
 
 TEST(RingProbe, NamesWhatItFound) {
