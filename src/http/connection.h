@@ -136,7 +136,7 @@ class Connection final : public Exchange {
 
   void next_request(Nanos now);
   void read_head(Nanos now);
-  void grow_head();
+  [[nodiscard]] bool grow_head();
   void begin_body(Nanos now);
   void start_body(Nanos now);
   [[nodiscard]] bool take_body_memory();

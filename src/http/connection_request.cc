@@ -33,16 +33,18 @@ void Connection::read_head(Nanos now) {
     case HeadParser::Status::kDone:
       return begin_body(now);
     case HeadParser::Status::kNeedMore:
-      if (filled_ >= head_room()) grow_head();
+      if (filled_ >= head_room() && !grow_head()) return refuse(Rejection::kOverloaded, now);
       return want_input(now);
   }
 }
 
-void Connection::grow_head() {
+bool Connection::grow_head() {
   PENSTOCK_ASSERT(!large_head_);
-  PoolBuffer grown = shared_.pool.take_regardless(kLargeBytes);
+  PoolBuffer grown = shared_.pool.take(kLargeBytes);
+  if (!grown) return false;
   std::memcpy(grown.data, small_head_, filled_);
   large_head_ = grown;
+  return true;
 }
 
 void Connection::begin_body(Nanos now) {

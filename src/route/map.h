@@ -7,16 +7,16 @@
 // Source     kinesis-api: streams, shards, hash key space
 #pragma once
 
+#include "base/hash_key.h"
+#include "penstock/ids.h"
+#include "penstock/units.h"
+
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "base/hash_key.h"
-#include "penstock/ids.h"
-#include "penstock/units.h"
 
 namespace penstock::route {
 
@@ -57,8 +57,8 @@ struct StreamRoute {
   std::uint32_t retention_hours = 24;
   std::uint32_t record_bytes_max = 1'048'576;
   ShardLimits limits;
-  std::vector<ShardRoute> shards;       // all that are not expired, by number
-  std::vector<std::uint32_t> open;      // positions in `shards`, by range: they tile the key space
+  std::vector<ShardRoute> shards;   // all that are not expired, by number
+  std::vector<std::uint32_t> open;  // positions in `shards`, by range: they tile the key space
 
   // The open shard that takes `key`; null while CREATING.
   [[nodiscard]] const ShardRoute* find(base::HashKey key) const;

@@ -128,6 +128,23 @@ TEST_F(FrontDoorTest, ChunkedBodiesWaitForMemoryHalfWay) {
   EXPECT_EQ(door_->body_bytes_used(), 0U);
 }
 
+TEST_F(FrontDoorTest, LongHeadsCountAgainstTheBudgetToo) {
+  FrontDoorOptions options;
+  options.body_bytes_max = 100'000;
+  options.body_bytes_budget = 140'000;
+  start(options);
+  const std::string head = "POST / HTTP/1.1\r\nHost: h\r\nA: " + std::string(20'000, 'x');
+  const env::ConnectionId first = connect(), second = connect();
+  give(first, head);
+  EXPECT_EQ(socket_.taken(first), "");
+  EXPECT_GT(door_->body_bytes_used(), 0U);
+  give(second, head);
+  EXPECT_TRUE(socket_.taken(second).starts_with("HTTP/1.1 503 "));
+  give(first, "\r\n\r\n");
+  EXPECT_EQ(answer(first), "POST /");
+  EXPECT_EQ(door_->body_bytes_used(), 0U);
+}
+
 TEST_F(FrontDoorTest, KeepsAnExchangeWhosePeerIsGoneUntilTheServiceIsDone) {
   start({});
   const env::ConnectionId id = connect();
