@@ -1,0 +1,229 @@
+#include "server/admin_service.h"
+
+#include <fmt/format.h>
+
+#include <iterator>
+#include <utility>
+
+namespace penstock::server {
+namespace {
+
+constexpr std::string_view kPlain = "text/plain; version=0.0.4; charset=utf-8";
+
+class Text {
+ public:
+  void metric(std::string_view name, std::string_view type, std::string_view help) {
+    fmt::format_to(std::back_inserter(out_), "# HELP {0} {2}\n# TYPE {0} {1}\n", name, type, help);
+    name_ = name;
+  }
+  template <class Value>
+  void sample(std::string_view labels, Value value) {
+    if (labels.empty()) {
+      fmt::format_to(std::back_inserter(out_), "{} {}\n", name_, value);
+    } else {
+      fmt::format_to(std::back_inserter(out_), "{}{{{}}} {}\n", name_, labels, value);
+    }
+  }
+  template <class Value>
+  void single(std::string_view name, std::string_view type, std::string_view help, Value value) {
+    metric(name, type, help);
+    sample("", value);
+  }
+  [[nodiscard]] std::string take() { return std::move(out_); }
+
+ private:
+  std::string out_;
+  std::string_view name_;
+};
+
+void core_metrics(Text& text, const std::vector<CoreReport>& cores) {
+  struct Row {
+    std::string_view name;
+    std::string_view help;
+    std::uint64_t (*value)(const CoreReport&);
+  };
+  static constexpr Row kRows[] = {
+      {"penstock_core_turns_total", "Turns of the core's loop.",
+       [](const CoreReport& r) { return r.counters.turns; }},
+      {"penstock_core_busy_turns_total", "Turns that found something to do.",
+       [](const CoreReport& r) { return r.counters.busy_turns; }},
+      {"penstock_put_requests_total", "Puts that came in on the core.",
+       [](const CoreReport& r) { return r.counters.puts; }},
+      {"penstock_get_requests_total", "Reads that came in on the core.",
+       [](const CoreReport& r) { return r.counters.reads; }},
+      {"penstock_core_parcels_total", "Parts of puts sent to the core that owns the shard.",
+       [](const CoreReport& r) { return r.counters.parcels_sent; }},
+      {"penstock_rerouted_records_total", "Records that met a closing shard and went again.",
+       [](const CoreReport& r) { return r.counters.entries_rerouted; }},
+  };
+  for (const Row& row : kRows) {
+    text.metric(row.name, "counter", row.help);
+    for (const CoreReport& core : cores) {
+      text.sample(fmt::format("core=\"{}\"", core.id.raw()), row.value(core));
+    }
+  }
+  http::write_metrics(
+      cores.size(), [&](std::size_t i) -> const http::FrontDoorCounters& { return cores[i].front; },
+      [&](std::string_view name, std::string_view help) { text.metric(name, "counter", help); },
+      [&](std::size_t i, std::string_view label, std::uint64_t value) {
+        std::string labels = fmt::format("core=\"{}\"", cores[i].id.raw());
+        if (!label.empty()) labels += fmt::format(",reason=\"{}\"", label);
+        text.sample(labels, value);
+      });
+}
+
+void cell_metrics(Text& text, const std::vector<CoreReport>& cores) {
+  struct Row {
+    std::string_view name;
+    std::string_view type;
+    std::string_view help;
+    std::uint64_t (*value)(const CellReport&);
+  };
+  static constexpr Row kRows[] = {
+      {"penstock_put_records_total", "counter", "Records placed in the journal.",
+       [](const CellReport& r) { return r.counters.records_in; }},
+      {"penstock_put_bytes_total", "counter", "Data and keys of records placed in the journal.",
+       [](const CellReport& r) { return r.counters.bytes_in; }},
+      {"penstock_throttled_records_total", "counter", "Records refused by a shard's write limit.",
+       [](const CellReport& r) { return r.counters.records_throttled; }},
+      {"penstock_refused_records_total", "counter", "Records refused for another reason.",
+       [](const CellReport& r) { return r.counters.records_refused; }},
+      {"penstock_unknown_records_total", "counter", "Records whose outcome is unknown.",
+       [](const CellReport& r) { return r.counters.records_unknown; }},
+      {"penstock_read_bytes_total", "counter", "Data and keys of records given to consumers.",
+       [](const CellReport& r) { return r.counters.bytes_out; }},
+      {"penstock_throttled_reads_total", "counter", "Reads refused by a shard's read limit.",
+       [](const CellReport& r) { return r.counters.reads_throttled; }},
+      {"penstock_journal_blocks_total", "counter", "Durable group commits.",
+       [](const CellReport& r) { return r.journal.blocks; }},
+      {"penstock_journal_idle_blocks_total", "counter", "Blocks written to cover the last commit.",
+       [](const CellReport& r) { return r.journal.idle_blocks; }},
+      {"penstock_journal_written_bytes_total", "counter", "Bytes given to the device.",
+       [](const CellReport& r) { return r.journal.bytes_written; }},
+      {"penstock_journal_frames_total", "counter", "Frames written.",
+       [](const CellReport& r) { return r.journal.frames; }},
+      {"penstock_tail_reads_total", "counter", "Frames served from memory.",
+       [](const CellReport& r) { return r.journal.tail_reads; }},
+      {"penstock_disk_reads_total", "counter", "Reads of the device for consumers.",
+       [](const CellReport& r) { return r.journal.disk_reads; }},
+      {"penstock_journal_segments", "gauge", "Segments that hold data.",
+       [](const CellReport& r) { return r.journal.segments; }},
+      {"penstock_journal_slots_free", "gauge", "Slots ready to be written.",
+       [](const CellReport& r) { return r.journal.slots_free; }},
+      {"penstock_cell_shards", "gauge", "Shards, closed ones included.",
+       [](const CellReport& r) { return std::uint64_t{r.shards}; }},
+      {"penstock_cell_fenced", "gauge", "1: read-only after a failed write.",
+       [](const CellReport& r) { return r.fenced ? std::uint64_t{1} : std::uint64_t{0}; }},
+  };
+  for (const Row& row : kRows) {
+    text.metric(row.name, row.type, row.help);
+    for (const CoreReport& core : cores) {
+      for (const CellReport& cell : core.cells) {
+        text.sample(fmt::format("cell=\"{}\"", cell.id.raw()), row.value(cell));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+std::string metrics_text(const ServiceReport& service, const std::vector<CoreReport>& cores) {
+  Text text;
+  text.metric("penstock_build_info", "gauge", "Always 1; the version as a label.");
+  text.sample(fmt::format("version=\"{}\"", service.version), 1);
+  text.metric("penstock_durability_class", "gauge",
+              "Always 1; media: an acknowledgement means stable media; none: it means nothing.");
+  text.sample(fmt::format("class=\"{}\"", service.durability_class), 1);
+  text.single("penstock_ready", "gauge", "1: takes traffic.",
+              unready_reasons(service, cores).empty() ? 1 : 0);
+  text.single("penstock_streams", "gauge", "Streams in every state.", service.streams);
+  text.single("penstock_shards_open", "gauge", "Open shards.", service.shards_open);
+  text.single("penstock_storage_used_bytes", "gauge", "Bytes of segments that hold data.",
+              service.storage_used_bytes);
+  text.single("penstock_storage_limit_bytes", "gauge", "The most the journal may hold.",
+              service.storage_limit_bytes);
+  text.single("penstock_storage_free_bytes", "gauge", "Free bytes of the file system.",
+              service.file_system_free_bytes);
+  text.single("penstock_journal_hours", "gauge",
+              "Hours that the journal holds at the present rate.", service.journal_hours);
+  text.single("penstock_retention_clock_sure", "gauge", "0: nothing expires until it is sure.",
+              service.clock_sure ? 1 : 0);
+  text.single("penstock_recovery_seconds", "gauge", "How long the start took to recover.",
+              service.recovery_seconds);
+  text.single("penstock_recovery_quarantined_blocks", "gauge",
+              "Blocks of acknowledged data found unreadable at start.",
+              service.recovery_quarantined_blocks);
+  text.single("penstock_snapshots_total", "counter", "Snapshots made durable.", service.snapshots);
+  text.single("penstock_segments_recycled_total", "counter", "Segments whose slots were reused.",
+              service.segments_recycled);
+  core_metrics(text, cores);
+  cell_metrics(text, cores);
+  return text.take();
+}
+
+std::vector<std::string> unready_reasons(const ServiceReport& service,
+                                         const std::vector<CoreReport>& cores) {
+  std::vector<std::string> reasons = service.not_ready;
+  if (service.draining) reasons.emplace_back("the server is stopping");
+  for (const CoreReport& core : cores) {
+    for (const CellReport& cell : core.cells) {
+      if (cell.fenced) {
+        reasons.push_back(
+            fmt::format("cell {} is read-only after a failed write; look at the device, then stop "
+                        "penstockd and run: penstockd --clear-fence {}",
+                        cell.id.raw(), cell.id.raw()));
+      } else if (cell.journal.slots_free == 0) {
+        reasons.push_back(fmt::format(
+            "the journal of cell {} is full; wait for records to expire, raise [journal] size_max, "
+            "or free space on the file system",
+            cell.id.raw()));
+      }
+    }
+  }
+  return reasons;
+}
+
+AdminService::AdminService(MetricsGatherer& gatherer, std::function<ServiceReport()> report)
+    : gatherer_(gatherer), report_(std::move(report)) {}
+
+void AdminService::handle(http::Exchange& exchange, Nanos now, WallMillis) {
+  const std::string_view path = exchange.target.substr(0, exchange.target.find('?'));
+  if (exchange.method != "GET") {
+    exchange.response().append("this port is read-only: GET /metrics, /livez, /readyz\n");
+    exchange.respond(405, kPlain, "Allow: GET\r\n", now);
+    return;
+  }
+  if (path == "/livez" || path == "/healthz") {
+    exchange.response().append("ok\n");
+    exchange.respond(200, kPlain, "", now);
+    return;
+  }
+  const bool metrics = path == "/metrics";
+  if (!metrics && path != "/readyz") {
+    exchange.response().append("not found; there are /metrics, /livez, /readyz\n");
+    exchange.respond(404, kPlain, "", now);
+    return;
+  }
+  gatherer_.gather([this, &exchange, metrics](const std::vector<CoreReport>& cores, Nanos then) {
+    const ServiceReport service = report_();
+    if (metrics) {
+      exchange.response().append(metrics_text(service, cores));
+      exchange.respond(200, kPlain, "", then);
+      return;
+    }
+    const std::vector<std::string> reasons = unready_reasons(service, cores);
+    for (const std::string& reason : reasons) exchange.response().append(reason + "\n");
+    if (reasons.empty()) {
+      exchange.response().append("ready\n");
+      if (!service.clock_sure) {
+        exchange.response().append("note: nothing expires: " + service.clock_reason + "\n");
+      }
+      if (!service.last_failure.empty()) {
+        exchange.response().append("note: " + service.last_failure + "\n");
+      }
+    }
+    exchange.respond(reasons.empty() ? 200 : 503, kPlain, "", then);
+  });
+}
+
+}  // namespace penstock::server

@@ -1,0 +1,294 @@
+#include "server/assembly.h"
+
+#include "base/assert.h"
+#include "server/log.h"
+#include "storage/recovery.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#ifndef PENSTOCK_VERSION
+#define PENSTOCK_VERSION "0"
+#endif
+
+namespace penstock::server {
+namespace {
+
+StartError storage_error(const Error& error, const std::string& directory) {
+  StartError out;
+  out.code = error.code;
+  out.what = fmt::format("cannot open the data directory {}", directory);
+  out.found = fmt::format("{}{}", text(error.code),
+                          error.detail != 0 ? fmt::format(" (detail {})", error.detail) : "");
+  switch (error.code) {
+    case ErrorCode::kForeignFormat:
+      out.needed = "an empty directory, or one that penstockd formatted";
+      out.mend = "choose another directory, or move what is in it away";
+      break;
+    case ErrorCode::kNewerFormat:
+      out.needed = "the version that wrote it, or a later one";
+      out.mend = "install that version again; nothing was changed";
+      break;
+    case ErrorCode::kSuperblockStale:
+      out.needed = "the superblock that belongs to this journal";
+      out.mend = "restore the superblock file from where it was replaced; nothing was changed";
+      break;
+    case ErrorCode::kNoSpace:
+      out.needed = "room for the journal's first slots";
+      out.mend = "free space on the file system, or lower [journal] slot_bytes or cells";
+      break;
+    case ErrorCode::kPermission:
+      out.needed = "a directory that this user may write";
+      out.mend = fmt::format("chown -R $(id -u) {}", directory);
+      break;
+    case ErrorCode::kNoDirectIo:
+      out.needed = "a file system with O_DIRECT, such as ext4 or XFS";
+      out.mend = "put the data directory on such a file system";
+      break;
+    default:
+      out.needed = "a readable, writable data directory";
+      out.mend = fmt::format("penstock doctor --data-dir {}", directory);
+      break;
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string StartError::text() const {
+  std::string out = fmt::format("error PS-{:04d}: {}\n", static_cast<int>(code), what);
+  if (!found.empty()) out += fmt::format("  found  {}\n", found);
+  if (!needed.empty()) out += fmt::format("  needed {}\n", needed);
+  if (!mend.empty()) out += fmt::format("  mend   {}\n", mend);
+  return out;
+}
+
+std::expected<std::unique_ptr<Server>, StartError> Server::assemble(
+    const Config& config, const Drivers& drivers, const SecretSource& secret_source) {
+  PENSTOCK_ASSERT(drivers.data.size() == config.data_cpus.size());
+  std::unique_ptr<Server> server(new Server(config, drivers));
+
+  const Result<env::VolumeInfo> info = drivers.volume.info();
+  if (!info) return std::unexpected(storage_error(info.error(), config.directory));
+  if (!info->direct_io) {
+    return std::unexpected(storage_error({ErrorCode::kNoDirectIo}, config.directory));
+  }
+  if (!info->durable && !config.accept_not_durable) {
+    return std::unexpected(
+        StartError{ErrorCode::kNotDurable, "the data directory would not survive a power cut",
+                   fmt::format("{} on {}", config.directory, info->file_system),
+                   "a disk file system: durability class `media`",
+                   "choose another directory, or accept class `none` with --accept-not-durable"});
+  }
+  server->durability_class_ = info->durable ? "media" : "none";
+
+  const Nanos began = drivers.clock.now();
+  Result<std::unique_ptr<storage::Store>> store = storage::Store::open(drivers.volume);
+  // Foreign it is also with no more in it than the server's own files, or after an interrupted format:
+  // formatting refuses what is anything else.
+  if (!store && config.format_if_empty &&
+      (store.error().code == ErrorCode::kNotFound ||
+       store.error().code == ErrorCode::kForeignFormat)) {
+    storage::FormatOptions format;
+    format.cells = config.cells;
+    format.slot_bytes = config.slot_bytes;
+    const Result<> formatted = storage::Store::format(drivers.volume, drivers.entropy, format);
+    if (!formatted) {
+      Error why = formatted.error();
+      if (why.code == ErrorCode::kExists) why = {ErrorCode::kForeignFormat};
+      return std::unexpected(storage_error(why, config.directory));
+    }
+    store = storage::Store::open(drivers.volume);
+  }
+  if (!store) return std::unexpected(storage_error(store.error(), config.directory));
+  server->store_ = std::move(*store);
+  server->recovered_ = server->store_->take_cells();
+  server->recovery_nanos_ = drivers.clock.now() - began;
+
+  const std::uint16_t cells = server->store_->cells();
+  if (cells < config.data_cpus.size()) {
+    return std::unexpected(StartError{
+        ErrorCode::kConfig, "there are more data cores than cells",
+        fmt::format("{} cores, {} cells, fixed at format", config.data_cpus.size(), cells),
+        "at least one cell a core", "list fewer CPUs in [cores] data"});
+  }
+  auto memory = plan_memory(config, cells, server->store_->slot_bytes());
+  if (!memory) {
+    return std::unexpected(StartError{ErrorCode::kConfig, memory.error(), "", "",
+                                      "raise [memory] budget, or use fewer cores"});
+  }
+  server->memory_ = std::move(*memory);
+  // Only now: a directory that is not ours must not be written to.
+  auto secrets = secret_source();
+  if (!secrets) return std::unexpected(secrets.error());
+  if (auto wired = server->wire(*secrets); !wired) return std::unexpected(wired.error());
+  return server;
+}
+
+Server::~Server() = default;
+
+std::expected<void, StartError> Server::wire(const Secrets& secrets) {
+  const std::size_t cores = config_.data_cpus.size();
+  office_ = std::make_unique<runtime::PostOffice>(cores + 1);
+  runtime::PostOffice::Post& service_post = office_->post(service_id());
+
+  // Cells are dealt to cores in turn.
+  std::vector<CoreId> cell_cores;
+  for (std::uint16_t cell = 0; cell < store_->cells(); ++cell) {
+    cell_cores.emplace_back(static_cast<std::uint16_t>(cell % cores));
+  }
+  std::vector<ingest::DataCore*> data;
+  for (std::size_t i = 0; i < cores; ++i) {
+    const CoreDrivers& drivers = drivers_.data[i];
+    const CoreId self(static_cast<std::uint16_t>(i));
+    making_.push_back(std::make_unique<ingest::DataCore>(
+        ingest::DataCore::Parts{self, service_id(), *drivers.writes, *drivers.reads, drivers.socket,
+                                office_->post(self)},
+        cores + 1));
+    data.push_back(making_.back().get());
+  }
+  std::vector<storage::RecoveredControl> decisions;
+  std::vector<catalog::CellShards> found;
+  for (storage::RecoveredCell& cell : recovered_) {
+    for (storage::RecoveredControl& control : cell.controls) {
+      decisions.push_back(std::move(control));
+    }
+    found.push_back({cell.cell, cell.fenced, cell.shards});
+    storage::JournalOptions options;
+    options.cell = cell.cell;
+    options.slot_bytes = store_->slot_bytes();
+    options.tail_bytes = memory_.tail_bytes;
+    options.depth = config_.blocks_in_flight;
+    options.index_cache_bytes = memory_.index_cache_bytes;
+    data[cell_cores[cell.cell.raw()].raw()]->add_cell(options, std::move(cell));
+  }
+  recovered_.clear();
+  for (ingest::DataCore* core : data) core->set_peers(data);
+
+  clock_ = std::make_unique<retention::Clock>(store_->retention_clock());
+  cell_plane_ = std::make_unique<ingest::ServicePost>(service_post, data, std::move(cell_cores));
+  catalog::CatalogOptions options;
+  options.identity = config_.identity;
+  options.state_ms = config_.state_ns / kNanosPerMilli;
+  options.shards_max = config_.shards_max;
+  options.record_bytes_max = config_.record_bytes_max;
+  options.limits = config_.shard_limits;
+  options.boot_epoch = store_->boot_epoch();
+  Result<catalog::State> state = catalog::recover_state(store_->catalogue_snapshot(), decisions);
+  if (!state) return std::unexpected(storage_error(state.error(), config_.directory));
+  catalog_ = std::make_unique<catalog::Catalog>(options, *cell_plane_, clock_->reading(),
+                                                std::move(*state), std::move(found));
+  retention::KeeperOptions keeper;
+  keeper.size_min = config_.journal_size_min;
+  keeper.size_max = config_.journal_size_max;
+  keeper.grow_bytes_per_second = config_.fill_bytes_per_second;
+  keeper_ = std::make_unique<retention::Keeper>(keeper, *store_, *cell_plane_, *catalog_, *clock_);
+
+  std::vector<MetricsGatherer::Source> sources;
+  for (std::size_t i = 0; i < cores; ++i) {
+    cores_.push_back(make_core(i, secrets));
+    sources.push_back({&cores_.back()->core(), &cores_.back()->front()});
+  }
+  making_.clear();
+  gatherer_ = std::make_unique<MetricsGatherer>(service_post, std::move(sources));
+  if (drivers_.admin != nullptr) {
+    admin_service_ = std::make_unique<AdminService>(*gatherer_, [this] { return report(); });
+    http::FrontDoorOptions admin;
+    admin.body_bytes_budget = 8 * kMiB;
+    admin.connections_max = 64;
+    admin.body_bytes_max = 64 * kKiB;
+    admin_front_ = std::make_unique<http::FrontDoor>(*drivers_.admin, *admin_service_, admin);
+  }
+  service_ = std::make_unique<ServiceCore>(ServiceCore::Parts{service_post, *cell_plane_, *catalog_,
+                                                              *clock_, *keeper_, drivers_.clock,
+                                                              admin_front_.get()});
+  return {};
+}
+
+std::unique_ptr<ServingCore> Server::make_core(std::size_t i, const Secrets& secrets) {
+  std::unique_ptr<ingest::DataCore> core = std::move(making_[i]);
+  auto control = std::make_unique<ControlPost>(office_->post(core->self()),
+                                               office_->post(service_id()), *catalog_);
+  http::KinesisOptions options;
+  options.identity = config_.identity;
+  options.credentials = secrets.credentials;
+  std::ranges::copy(secrets.token_key, std::begin(options.token_key));
+  options.record_bytes_max = config_.record_bytes_max;
+  options.put_deadline_nanos = config_.put_deadline_ns;
+  options.shards_max = config_.shards_max;
+  auto service = std::make_unique<http::KinesisService>(*core, *control, drivers_.entropy, options);
+  http::FrontDoorOptions front;
+  front.body_bytes_budget = memory_.body_bytes;
+  front.connections_max = config_.connections_max;
+  std::vector<http::TlsListener> tls;
+  if (secrets.tls != nullptr) tls.push_back({kListenHttps, secrets.tls});
+  auto door = std::make_unique<http::FrontDoor>(*drivers_.data[i].socket, *service, front, tls);
+  return std::make_unique<ServingCore>(std::move(core), std::move(control), std::move(service),
+                                       std::move(door));
+}
+
+std::expected<void, StartError> Server::listen() {
+  const auto open = [](env::Socket& socket, const Address& address,
+                       std::uint32_t tag) -> std::expected<void, StartError> {
+    if (address.port == 0) return {};
+    const Result<> opened = socket.listen(address.host, address.port, tag);
+    if (opened) return {};
+    const bool in_use = opened.error().code == ErrorCode::kAddressInUse;
+    return std::unexpected(StartError{
+        opened.error().code, fmt::format("cannot listen on {}", address.text()),
+        std::string(text(opened.error().code)), "a free port that this user may open",
+        in_use ? fmt::format("find its owner with: ss -ltnp 'sport = :{}'; or choose another "
+                             "--port-base",
+                             address.port)
+               : "choose another address in the configuration"});
+  };
+  for (const CoreDrivers& core : drivers_.data) {
+    if (auto ok = open(*core.socket, config_.https, kListenHttps); !ok) return ok;
+    if (auto ok = open(*core.socket, config_.http, kListenHttp); !ok) return ok;
+  }
+  if (drivers_.admin != nullptr) return open(*drivers_.admin, config_.admin, kListenAdmin);
+  return {};
+}
+
+void Server::drain() {
+  draining_.store(true, std::memory_order_release);
+  for (const auto& core : cores_) core->drain();
+}
+
+bool Server::drained() const {
+  return std::ranges::all_of(cores_, [](const auto& core) { return core->drained(); });
+}
+
+ServiceReport Server::report() {
+  ServiceReport report;
+  report.version = PENSTOCK_VERSION;
+  report.durability_class = durability_class_;
+  report.draining = draining_.load(std::memory_order_acquire);
+  report.clock_sure = clock_->sure();
+  report.clock_reason = clock_->reason();
+  const catalog::Counts counts = catalog_->counts();
+  report.streams = counts.streams;
+  report.shards_open = counts.open_shards;
+  if (counts.read_only) {
+    report.not_ready.emplace_back(
+        "the outcome of an administrative decision is unknown; restart penstockd to learn it");
+  }
+  const retention::KeeperReport keeper = keeper_->report();
+  report.storage_used_bytes = keeper.used_bytes;
+  report.storage_limit_bytes = keeper.limit_bytes;
+  report.journal_hours = keeper.hours;
+  if (!keeper.last_failure.empty()) report.last_failure = keeper.last_failure;
+  report.snapshots = keeper.snapshots;
+  report.segments_recycled = keeper.segments_recycled;
+  if (const Result<env::VolumeInfo> info = drivers_.volume.info(); info) {
+    report.file_system_free_bytes = info->free_bytes;
+  }
+  report.recovery_seconds = static_cast<double>(recovery_nanos_) / kNanosPerSecond;
+  report.recovery_quarantined_blocks = store_->report().quarantined_blocks;
+  if (!service_->ready()) report.not_ready.emplace_back("the catalogue is being recovered");
+  return report;
+}
+
+}  // namespace penstock::server

@@ -1,0 +1,35 @@
+// Where the memory goes: `memory.budget` as a printed sum, every term named.
+//
+// Units      bytes. Pages are touched on first use, so an idle daemon holds a fraction of the sum
+#pragma once
+
+#include "server/config.h"
+
+#include <cstdint>
+#include <expected>
+#include <string>
+#include <vector>
+
+namespace penstock::server {
+
+struct MemoryPlan {
+  struct Term {
+    std::string name;
+    std::uint64_t each = 0;
+    std::uint64_t count = 0;
+    [[nodiscard]] std::uint64_t total() const { return each * count; }
+  };
+  std::uint64_t tail_bytes = 0;         // per cell: blocks in flight and the tail window
+  std::uint64_t index_cache_bytes = 0;  // per cell
+  std::uint64_t body_bytes = 0;         // per data core: HTTP bodies
+  std::vector<Term> terms;
+  [[nodiscard]] std::uint64_t total() const;
+  [[nodiscard]] std::string text() const;
+};
+
+// `cells` as formatted. An error names the budget that would do.
+[[nodiscard]] std::expected<MemoryPlan, std::string> plan_memory(const Config& config,
+                                                                 std::uint16_t cells,
+                                                                 std::uint64_t slot_bytes);
+
+}  // namespace penstock::server

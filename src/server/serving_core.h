@@ -1,0 +1,42 @@
+// A data core with its front door: what one pinned thread turns.
+//
+// Owner      one thread; `drain` may be asked for, and `drained` looked at, from any
+#pragma once
+
+#include "http/front_door.h"
+#include "http/kinesis_service.h"
+#include "ingest/data_core.h"
+#include "runtime/work.h"
+#include "server/control_post.h"
+
+#include <atomic>
+#include <memory>
+
+namespace penstock::server {
+
+class ServingCore final : public runtime::Agent {
+ public:
+  ServingCore(std::unique_ptr<ingest::DataCore> core, std::unique_ptr<ControlPost> control,
+              std::unique_ptr<http::KinesisService> service,
+              std::unique_ptr<http::FrontDoor> front);
+
+  runtime::WorkCount poll(Nanos now, WallMillis wall) override;
+  [[nodiscard]] Nanos next_deadline() const override { return core_->next_deadline(); }
+
+  [[nodiscard]] ingest::DataCore& core() { return *core_; }
+  [[nodiscard]] http::FrontDoor& front() { return *front_; }
+  void drain() { drain_asked_.store(true, std::memory_order_release); }
+  // Every request answered, every connection closed, nothing in flight.
+  [[nodiscard]] bool drained() const { return drained_.load(std::memory_order_acquire); }
+
+ private:
+  std::unique_ptr<ingest::DataCore> core_;
+  std::unique_ptr<ControlPost> control_;
+  std::unique_ptr<http::KinesisService> service_;
+  std::unique_ptr<http::FrontDoor> front_;
+  bool draining_ = false;
+  std::atomic<bool> drain_asked_{false};
+  std::atomic<bool> drained_{false};
+};
+
+}  // namespace penstock::server

@@ -1,0 +1,429 @@
+#include "tests/sim/world.h"
+
+#include "base/assert.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+namespace penstock::sim {
+namespace {
+
+constexpr std::uint16_t kPort = 4568;
+constexpr std::int64_t kHour = 3'600 * kNanosPerSecond;
+
+// What kinds of things go wrong in this run. One kind at a time keeps the oracle sharp.
+enum class Weather : std::uint8_t {
+  kPowerCuts,  // crashes and nothing else: no acknowledged record may be lost
+  kFailingIo,  // errors, short writes, stalls, a full disk: reported, so nothing may be lost either
+  kLyingDisk,  // bits flip and writes go astray: loss is the disk's, a wrong byte never is
+};
+
+// One boot: drivers, server, until it ends.
+class Life {
+ public:
+  Life(drivers::SimTime& time, drivers::SimStorage& storage, drivers::SimNetwork& network,
+       const WorldOptions& options, std::uint64_t entropy_seed)
+      : time_(time), clock_(time), volume_(storage), entropy_(entropy_seed) {
+    for (std::uint32_t i = 0; i <= options.data_cores; ++i) {
+      disks_.push_back(std::make_unique<drivers::SimDisk>(storage));
+      disks_.push_back(std::make_unique<drivers::SimDisk>(storage));
+      sockets_.push_back(std::make_unique<drivers::SimSocket>(network));
+      waiters_.push_back(std::make_unique<drivers::SimWaiter>());
+    }
+  }
+
+  // False: the server refused to start; `why` has its words.
+  [[nodiscard]] bool boot(const server::Config& config, const server::Secrets& secrets,
+                          std::string& why) {
+    server::Drivers drivers{volume_, clock_, entropy_, {}, nullptr};
+    for (std::size_t i = 0; i < config.data_cpus.size(); ++i) {
+      drivers.data.push_back({disks_[2 * i].get(), disks_[2 * i + 1].get(), sockets_[i].get()});
+    }
+    auto made = server::Server::assemble(
+        config, drivers,
+        [&]() -> std::expected<server::Secrets, server::StartError> { return secrets; });
+    if (!made) {
+      why = made.error().text();
+      return false;
+    }
+    server_ = std::move(*made);
+    for (std::size_t i = 0; i < waiters_.size(); ++i) {
+      server_->post_office().set_waiter(CoreId(static_cast<std::uint16_t>(i)), waiters_[i].get());
+    }
+    if (auto listening = server_->listen(); !listening) {
+      why = listening.error().text();
+      return false;
+    }
+    for (std::size_t i = 0; i < server_->data_cores(); ++i) {
+      agents_.push_back(&server_->data_core(i));
+    }
+    agents_.push_back(&server_->service_core());
+    return true;
+  }
+
+  // One turn of every core, in an order of chance. Returns how much was found to do.
+  runtime::WorkCount turn(drivers::SimRandom& random) {
+    std::vector<std::size_t> order(agents_.size());
+    for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+    for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
+    runtime::WorkCount work = 0;
+    for (const std::size_t i : order) {
+      const runtime::WorkCount found = agents_[i]->poll(clock_.now(), clock_.wall());
+      if (found == 0) waiters_[i]->wait(agents_[i]->next_deadline());
+      work += found;
+    }
+    for (const auto& waiter : waiters_) work += waiter->woken() ? 1 : 0;
+    return work;
+  }
+
+  [[nodiscard]] Nanos next_deadline() const {
+    Nanos deadline(INT64_MAX);
+    for (const runtime::Agent* agent : agents_) {
+      deadline = std::min(deadline, time_.from_monotonic(agent->next_deadline()));
+    }
+    return deadline;
+  }
+
+  [[nodiscard]] server::Server& server() { return *server_; }
+
+ private:
+  drivers::SimTime& time_;
+  drivers::SimClock clock_;
+  drivers::SimVolume volume_;
+  drivers::SimEntropy entropy_;
+  std::vector<std::unique_ptr<drivers::SimDisk>> disks_;
+  std::vector<std::unique_ptr<drivers::SimSocket>> sockets_;
+  std::vector<std::unique_ptr<drivers::SimWaiter>> waiters_;
+  std::unique_ptr<server::Server> server_;
+  std::vector<runtime::Agent*> agents_;
+};
+
+class World {
+ public:
+  explicit World(const WorldOptions& options)
+      : options_(options),
+        random_(options.seed, "world"),
+        weather_(static_cast<Weather>(options.disk_faults ? random_.below(3) : 0)),
+        storage_(time_, storage_options(), options.seed),
+        network_(time_, network_options(), options.seed),
+        stage_{model_, "fleet"} {
+    config_ = server::dev_config("/sim", kPort - 1, true, 1);
+    config_.https.port = 0;
+    config_.admin.port = 0;
+    config_.data_cpus.assign(options.data_cores, 0);
+    config_.cells = static_cast<std::uint16_t>(options.data_cores + random_.below(2));
+    config_.slot_bytes = 4 * kMiB;
+    config_.journal_size_min = 0;
+    config_.journal_size_max = 64 * kMiB * config_.cells;
+    config_.connections_max = 64;
+    credentials_ = {"AKIDSIM", "secret", "", config_.identity.region, "kinesis"};
+    http::Credential credential;
+    credential.access_key_id = credentials_.access_key_id;
+    credential.secret_access_key = credentials_.secret_access_key;
+    secrets_.credentials =
+        std::make_shared<http::CredentialSet>(std::vector<http::Credential>{credential});
+    stage_.retention_ms = time_.wall().raw();
+  }
+
+  WorldResult run() {
+    make_actors();
+    for (std::uint32_t life = 0; life < options_.lives && findings_.empty(); ++life) {
+      const bool last = life + 1 == options_.lives;
+      if (last) calm_down();
+      if (!live(last)) break;
+    }
+    WorldResult result;
+    result.findings = findings_;
+    result.trace_hash = storage_.trace_hash() ^ network_.trace_hash();
+    result.sent = model_.sent();
+    result.acknowledged = model_.acknowledged();
+    result.simulated_nanos = time_.now().raw();
+    for (std::size_t i = 0; i < drivers::kDiskFaults; ++i) {
+      const auto fault = static_cast<drivers::DiskFault>(i);
+      result.faults.emplace_back(fmt::format("disk_{}", drivers::name(fault)),
+                                 storage_.counts()[fault]);
+    }
+    for (std::size_t i = 0; i < drivers::kNetworkFaults; ++i) {
+      const auto fault = static_cast<drivers::NetworkFault>(i);
+      if (fault == drivers::NetworkFault::kBlocked) continue;  // calls here fit their windows
+      result.faults.emplace_back(fmt::format("net_{}", drivers::name(fault)),
+                                 network_.counts()[fault]);
+    }
+    for (const auto& [kind, count] : harness_faults_) result.faults.emplace_back(kind, count);
+    return result;
+  }
+
+ private:
+  [[nodiscard]] drivers::SimStorageOptions storage_options() {
+    drivers::SimStorageOptions options;
+    options.capacity = 1 * kGiB;
+    if (weather_ == Weather::kFailingIo) {
+      options.rates.write_error = 0.0005;
+      options.rates.short_write = 0.0005;
+      options.rates.read_error = 0.002;
+      options.rates.stall = 0.001;
+    }
+    if (weather_ == Weather::kLyingDisk) {
+      options.rates.misdirected_write = 0.0005;
+      options.rates.lost_write = 0.0005;
+      options.rates.read_flip = 0.002;
+    }
+    return options;
+  }
+
+  [[nodiscard]] static drivers::SimNetworkOptions network_options() {
+    drivers::SimNetworkOptions options;
+    options.rates = {.delay = 0.001, .split = 0.1, .reset = 0.0005};
+    return options;
+  }
+
+  void make_actors() {
+    const auto client = [this] { return WireClient(network_, kPort, credentials_); };
+    for (std::uint32_t i = 0; i < options_.writers; ++i) {
+      actors_.push_back(std::make_unique<Writer>(stage_, client(), i, options_.seed));
+    }
+    actors_.push_back(std::make_unique<Reader>(stage_, client(), options_.seed));
+    actors_.push_back(std::make_unique<Administrator>(stage_, client(), options_.seed));
+  }
+
+  // The last life has a good disk and a good clock: what is broken by then must show, what is not
+  // must make progress.
+  void calm_down() {
+    storage_.set_rates({});
+    storage_.set_capacity(64 * kGiB);
+    time_.set_wall_synchronised(true);
+  }
+
+  // False: nothing more can be learnt from this run.
+  [[nodiscard]] bool live(bool last) {
+    auto life = std::make_unique<Life>(time_, storage_, network_, options_, random_.next());
+    std::string why;
+    if (!life->boot(config_, secrets_, why)) {
+      // A disk that lies may leave nothing to start from; then the server must say so, and does.
+      if (weather_ != Weather::kLyingDisk) findings_.push_back("the server does not start: " + why);
+      return false;
+    }
+    if (!run_until(*life, 30 * kNanosPerSecond, [&] { return life->server().ready(); })) {
+      findings_.emplace_back("the server does not become ready");
+      return false;
+    }
+    ensure_stream(*life);
+    if (!findings_.empty()) return false;
+    stage_.quiet = false;
+    const std::int64_t length = random_.between(kNanosPerSecond / 5, options_.life_nanos_max);
+    if (!last && random_.chance(0.3)) arm_cut();
+    run_until(*life, length, [&] {
+      disturb();
+      return !storage_.powered();
+    });
+    if (last) {
+      finish(*life);
+      return false;
+    }
+    end(std::move(life));
+    return true;
+  }
+
+  // A power cut at an exact write rather than at an exact time.
+  void arm_cut() {
+    storage_.cut_power_at(
+        storage_.mutations() + 1 + random_.below(400),
+        random_.chance(0.5) ? drivers::SimCutPhase::kDuring : drivers::SimCutPhase::kAfter);
+    ++harness_faults_["cut_at_write"];
+  }
+
+  void disturb() {
+    if (options_.clock_faults && random_.chance(0.00002)) step_clock();
+    if (weather_ == Weather::kLyingDisk && random_.chance(0.00002)) flip_bit();
+    if (weather_ == Weather::kFailingIo && random_.chance(0.00002)) {
+      storage_.set_capacity(random_.chance(0.5) ? 150 * kMiB : 1 * kGiB);
+      ++harness_faults_["disk_full_and_freed"];
+    }
+  }
+
+  void step_clock() {
+    constexpr std::int64_t kYearMs = 365LL * 24 * 3'600 * 1'000;
+    const std::array<std::int64_t, 4> steps = {3'600'000, -3'600'000, kYearMs, -kYearMs};
+    // Stepped there and back: requests are signed by the same clock, so both sides agree.
+    time_.step_wall(steps[random_.below(steps.size())]);
+    time_.set_wall_synchronised(random_.chance(0.7));
+    ++harness_faults_["clock_step"];
+  }
+
+  void flip_bit() {
+    const std::string file =
+        fmt::format("cell-{:02}/slot-{:04}", random_.below(config_.cells), random_.below(4));
+    if (storage_.flip_bit(file)) ++harness_faults_["bit_flip_in_slot"];
+    model_.forgive_loss();
+  }
+
+  void end(std::unique_ptr<Life> life) {
+    const std::uint64_t how = storage_.powered() ? random_.below(4) : 0;
+    if (how == 1) {  // clean stop
+      stage_.quiet = true;
+      life->server().drain();
+      if (!run_until(*life, 60 * kNanosPerSecond, [&] { return life->server().drained(); })) {
+        findings_.emplace_back("the server does not drain");
+      }
+      ++harness_faults_["clean_stop"];
+      storage_.kill_process();
+    } else if (how == 2) {
+      storage_.kill_process();
+      ++harness_faults_["kill"];
+    } else {
+      if (storage_.powered()) storage_.cut_power();
+      ++harness_faults_["power_cut"];
+    }
+    for (const auto& actor : actors_) actor->lose_server();
+    life.reset();
+    if (random_.chance(0.2)) off_for_hours();
+    storage_.restart();
+    time_.reboot();
+  }
+
+  // The machine stays off: time passes for retention too.
+  void off_for_hours() {
+    const std::int64_t hours = random_.between(1, 40);
+    time_.advance_to(time_.now() + hours * kHour);
+    stage_.retention_ms += hours * kMillisPerHour;
+    // Records live 24 h at least; nothing younger than that by any clock may be gone.
+    model_.expired_before(stage_.retention_ms - 24 * kMillisPerHour);
+    ++harness_faults_["off_for_hours"];
+  }
+
+  template <class Until>
+  bool run_until(Life& life, std::int64_t nanos, Until until) {
+    const Nanos end = time_.now() + nanos;
+    while (time_.now() < end) {
+      if (until()) return true;
+      const Nanos before = time_.now();
+      runtime::WorkCount work = life.turn(random_);
+      if (!storage_.powered()) return until();
+      for (const auto& actor : actors_) actor->poll(time_.now(), time_.wall());
+      if (work > 0) {
+        time_.advance_to(time_.now() + random_.between(200, 20'000));
+      } else {
+        Nanos next = std::min(end, life.next_deadline());
+        if (const auto completion = storage_.next_completion()) next = std::min(next, *completion);
+        if (const auto event = network_.next_event()) next = std::min(next, *event);
+        for (const auto& actor : actors_) {
+          if (!actor->busy() && !stage_.quiet) next = std::min(next, actor->next_action());
+        }
+        time_.advance_to(std::max(next, time_.now() + 1'000));
+      }
+      stage_.retention_ms += (time_.now() - before) / kNanosPerMilli;
+    }
+    return until();
+  }
+
+  // One call outside of the actors. Nothing when the server died over it.
+  std::optional<WireAnswer> ask(Life& life, std::string_view operation, const std::string& body) {
+    WireClient client(network_, kPort, credentials_);
+    std::optional<WireAnswer> answer;
+    for (int attempt = 0; attempt < 5 && !answer; ++attempt) {
+      client.call(operation, body, time_.wall());
+      run_until(life, 20 * kNanosPerSecond, [&] {
+        answer = client.poll();
+        return answer.has_value() || !storage_.powered();
+      });
+      if (answer && (answer->status == 0 || answer->status >= 500)) answer.reset();
+      if (!storage_.powered()) break;
+      if (client.busy()) client.drop();
+    }
+    return answer;
+  }
+
+  void ensure_stream(Life& life) {
+    stage_.quiet = true;
+    const auto created = ask(life, "CreateStream",
+                             fmt::format(R"({{"StreamName":"{}","ShardCount":{}}})", stage_.stream,
+                                         1 + random_.below(4)));
+    if (!storage_.powered()) return;
+    if (weather_ == Weather::kPowerCuts && !created)
+      findings_.emplace_back("CreateStream is not answered");
+    run_until(life, kNanosPerSecond, [&] { return false; });
+  }
+
+  // Faults have stopped. New records must be taken, and everything must read back.
+  void finish(Life& life) {
+    const std::size_t before = model_.acknowledged();
+    run_until(life, 5 * kNanosPerSecond, [&] { return false; });
+    stage_.quiet = true;
+    run_until(life, 20 * kNanosPerSecond, [&] {
+      return std::ranges::none_of(actors_, [](const auto& actor) { return actor->busy(); });
+    });
+    if (weather_ == Weather::kPowerCuts && model_.acknowledged() == before) {
+      findings_.emplace_back("no record was taken after the faults had stopped");
+    }
+    const std::vector<SeenShard> shards = read_all(life);
+    if (!findings_.empty()) return;
+    for (std::string& finding : model_.check(shards)) findings_.push_back(std::move(finding));
+  }
+
+  std::vector<SeenShard> read_all(Life& life) {
+    const auto listed =
+        ask(life, "ListShards", fmt::format(R"({{"StreamName":"{}"}})", stage_.stream));
+    if (!listed || listed->status != 200) {
+      if (weather_ != Weather::kLyingDisk) {
+        findings_.push_back(fmt::format("ListShards: {}", listed ? listed->body : "no answer"));
+      }
+      return {};
+    }
+    std::vector<SeenShard> shards = parse_shards(listed->body);
+    for (SeenShard& shard : shards) read_shard(life, shard);
+    return shards;
+  }
+
+  void read_shard(Life& life, SeenShard& shard) {
+    const auto begun = ask(
+        life, "GetShardIterator",
+        fmt::format(R"({{"StreamName":"{}","ShardId":"{}","ShardIteratorType":"TRIM_HORIZON"}})",
+                    stage_.stream, shard.id));
+    std::size_t from = 0;
+    std::optional<std::string> iterator =
+        begun ? json_member(begun->body, "ShardIterator", from) : std::nullopt;
+    for (int turns = 0; iterator && turns < 10'000; ++turns) {
+      const auto answer =
+          ask(life, "GetRecords", fmt::format(R"({{"ShardIterator":"{}"}})", *iterator));
+      if (!answer || answer->status != 200) {
+        if (weather_ == Weather::kLyingDisk)
+          model_.forgive_loss();
+        else
+          findings_.push_back(
+              fmt::format("GetRecords of {}: {}", shard.id, answer ? answer->body : "no answer"));
+        return;
+      }
+      for (SeenRecord& record : parse_records(answer->body))
+        shard.records.push_back(std::move(record));
+      from = 0;
+      iterator = json_member(answer->body, "NextShardIterator", from);
+      from = 0;
+      const auto behind = json_member(answer->body, "MillisBehindLatest", from);
+      if (behind == "0") return;
+    }
+  }
+
+  WorldOptions options_;
+  drivers::SimRandom random_;
+  drivers::SimTime time_;
+  Weather weather_;
+  drivers::SimStorage storage_;
+  drivers::SimNetwork network_;
+  Model model_;
+  Stage stage_;
+  server::Config config_;
+  server::Secrets secrets_;
+  proto::ClientCredentials credentials_;
+  std::vector<std::unique_ptr<Actor>> actors_;
+  std::vector<std::string> findings_;
+  std::map<std::string, std::uint64_t> harness_faults_;
+};
+
+}  // namespace
+
+WorldResult run_world(const WorldOptions& options) { return World(options).run(); }
+
+}  // namespace penstock::sim

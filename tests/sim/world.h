@@ -1,0 +1,53 @@
+// One simulated machine with the whole server on it, and its clients: one thread, virtual time, one seed.
+//
+// A run is a number of lives. In each the machine boots, the server recovers, clients work, and
+// something ends it: a power cut, a kill, a clean stop, at a moment that the seed chooses. At the end faults
+// stop, everything is read back, and the model compares.
+//
+// Owner      one thread
+#pragma once
+
+#include "drivers/clock/sim/sim_clock.h"
+#include "drivers/clock/sim/sim_waiter.h"
+#include "drivers/disk/sim/sim_disk.h"
+#include "drivers/disk/sim/sim_storage.h"
+#include "drivers/entropy/sim_entropy.h"
+#include "drivers/sim/random.h"
+#include "drivers/sim/time.h"
+#include "drivers/socket/sim/sim_network.h"
+#include "drivers/socket/sim/sim_socket.h"
+#include "server/assembly.h"
+#include "tests/sim/actors.h"
+#include "tests/sim/model.h"
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace penstock::sim {
+
+struct WorldOptions {
+  std::uint64_t seed = 1;
+  std::uint32_t lives = 4;
+  std::int64_t life_nanos_max = 6 * kNanosPerSecond;
+  std::uint32_t data_cores = 2;
+  std::uint32_t writers = 4;
+  bool disk_faults = true;
+  bool clock_faults = true;
+};
+
+struct WorldResult {
+  std::vector<std::string> findings;  // empty: every promise held
+  std::uint64_t trace_hash = 0;
+  std::uint64_t sent = 0;
+  std::uint64_t acknowledged = 0;
+  std::int64_t simulated_nanos = 0;
+  std::vector<std::pair<std::string, std::uint64_t>> faults;  // kind, how often it fired
+};
+
+[[nodiscard]] WorldResult run_world(const WorldOptions& options);
+
+}  // namespace penstock::sim
