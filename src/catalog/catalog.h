@@ -142,6 +142,8 @@ class Catalog final : public runtime::Agent, public shard::CatalogueSource {
   void recover_live();
   [[nodiscard]] Task<> start();
   [[nodiscard]] Task<> resume_reshard(StreamUid uid);
+  [[nodiscard]] Task<> repair(std::vector<Placed> closed, std::vector<Placed> orphans,
+                              std::uint64_t at_version);
 
   [[nodiscard]] RuleContext rules() const;
   [[nodiscard]] CellLoad load() const;

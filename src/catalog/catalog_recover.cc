@@ -99,8 +99,17 @@ auto Catalog::start() -> Task<> {
   }
   if (!orphans.empty() || !closed_by_mistake.empty()) ++state_.version;
   const std::uint64_t repair_version = state_.version;
-  loop_.spawn(reopen_shards(std::move(closed_by_mistake), repair_version));
-  loop_.spawn(trim_shards(std::move(orphans), repair_version));
+  loop_.spawn(repair(std::move(closed_by_mistake), std::move(orphans), repair_version));
+}
+
+// Records wait for a newer map where they met a closed shard, so there is one after the reopening.
+auto Catalog::repair(std::vector<Placed> closed, std::vector<Placed> orphans,
+                     std::uint64_t at_version) -> Task<> {
+  if (!closed.empty()) {
+    co_await reopen_shards(std::move(closed), at_version);
+    co_await publish();
+  }
+  co_await trim_shards(std::move(orphans), at_version);
 }
 
 // Announced anew: the CLOSE that follows carries a version of its own, whatever the parents went

@@ -28,6 +28,7 @@ class FakeCells final : public shard::CellPlane {
     std::map<ShardKey, Shard> shards;
     bool fenced = false;
     bool full = false;
+    bool stalled = false;  // answers nothing for now
     std::uint64_t lsn = 1;
     std::uint32_t slots_free = 3;
     std::uint64_t slots_total = 3;
@@ -46,8 +47,7 @@ class FakeCells final : public shard::CellPlane {
     return CoreId(static_cast<std::uint16_t>(cell.raw() % cores_));
   }
   void start(shard::CellCommand& command, Nanos) override {
-    arrive(command);
-    waiting_.push_back({.command = &command});
+    waiting_.push_back({.command = &command, .idle = !arrive(command)});
   }
   void publish(std::shared_ptr<const route::RouteMap> map, void (*done)(void* context, Nanos now),
                void* context, Nanos) override {
@@ -56,12 +56,15 @@ class FakeCells final : public shard::CellPlane {
 
   // Lets the oldest command or map through; false: nothing waits.
   bool step(Nanos now) {
-    if (waiting_.empty()) return false;
-    const Waiting next = std::move(waiting_.front());
-    waiting_.pop_front();
+    const auto oldest = std::ranges::find_if(waiting_, [this](const Waiting& one) {
+      return one.command == nullptr || !cell(one.command->cell).stalled;
+    });
+    if (oldest == waiting_.end()) return false;
+    const Waiting next = std::move(*oldest);
+    waiting_.erase(oldest);
     ++steps;
     if (next.command != nullptr) {
-      next.command->outcome = apply(*next.command);
+      next.command->outcome = next.idle ? Result<>{} : apply(*next.command);
       history.push_back(next.command->kind);
       next.command->done(*next.command, now);
     } else {
@@ -81,7 +84,7 @@ class FakeCells final : public shard::CellPlane {
   void crash(std::size_t written) {
     for (const Waiting& one : waiting_) {
       if (written == 0) break;
-      if (one.command == nullptr) continue;
+      if (one.command == nullptr || one.idle) continue;
       static_cast<void>(apply(*one.command));
       --written;
     }
@@ -125,17 +128,21 @@ class FakeCells final : public shard::CellPlane {
  private:
   struct Waiting {
     shard::CellCommand* command = nullptr;
+    bool idle = false;  // found nothing to do when it arrived
     std::shared_ptr<const route::RouteMap> map = nullptr;
     void (*map_done)(void* context, Nanos now) = nullptr;
     void* map_context = nullptr;
   };
 
-  // What happens before anything is written: a closing shard takes no more records.
-  void arrive(shard::CellCommand& command) {
-    if (command.kind != shard::CommandKind::kCloseShard) return;
+  // What happens before anything is written: a closing shard takes no more records, and what is not
+  // there yet cannot be trimmed. False: nothing is left to do.
+  bool arrive(shard::CellCommand& command) {
     auto& shards = cell(command.cell).shards;
     const auto found = shards.find(command.shard);
+    if (command.kind == shard::CommandKind::kTrimShard) return found != shards.end();
+    if (command.kind != shard::CommandKind::kCloseShard) return true;
     if (found != shards.end()) found->second.takes_records = false;
+    return true;
   }
 
   Result<> apply(shard::CellCommand& command) {

@@ -286,6 +286,22 @@ TEST(Catalogue, DeleteMayInterruptCreateAndSplit) {
   }
 }
 
+TEST(Catalogue, AShardOpenedAfterItsDeletionIsTrimmed) {
+  World world;
+  world.run();
+  world.cells.cell(CellId(2)).stalled = true;
+  world.ask(proto::CreateStream{.name = "s", .shards = 3});
+  world.run();
+  EXPECT_EQ(world.route("s")->status, StreamStatus::kCreating);
+  World::Answer& deleted = world.ask(proto::DeleteStream{.name = "s"});
+  world.run();
+  EXPECT_TRUE(deleted.done);
+  EXPECT_EQ(world.route("s"), nullptr) << "one cell does not hold it up";
+  world.cells.cell(CellId(2)).stalled = false;
+  world.run();
+  world.check_quiet();
+}
+
 TEST(Catalogue, ACloseThatFailsIsUndone) {
   World world;
   EXPECT_EQ(world.create("s", 2), "");
@@ -319,7 +335,9 @@ TEST(Catalogue, ARefusedDecisionChangesNothing) {
 TEST(Catalogue, AnUnknownCommitKeepsTheParentClosedUntilTheNextStart) {
   for (const bool written : {false, true}) {
     World world;
+    EXPECT_EQ(world.create("elsewhere", 1), "");
     EXPECT_EQ(world.create("s", 1), "");
+    ASSERT_NE(world.stream("s").shards[0].cell, CellId(0));
     World::Answer& answer = world.ask(proto::SplitShard{.name = "s",
                                                         .shard = "0",
                                                         .new_starting_hash_key = kMiddle,
@@ -333,9 +351,9 @@ TEST(Catalogue, AnUnknownCommitKeepsTheParentClosedUntilTheNextStart) {
     EXPECT_TRUE(world.catalog->counts().read_only);
     const ShardKey parent{world.stream("s").uid, ShardNumber(0)};
     const CellId cell = world.stream("s").shards[0].cell;
-    world.cells.cell(cell).fenced = false;
     EXPECT_FALSE(world.cells.put(cell, parent, world.wall)) << "what it took could be lost";
     EXPECT_TRUE(world.create("t", 1).starts_with("InternalFailure: "));
+    world.cells.cell(CellId(0)).fenced = false;
     world.crash(0);
     world.run();
     EXPECT_EQ(world.stream("s").shards.size(), 3U);
