@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <tuple>
 
 namespace penstock::storage {
 namespace {
@@ -109,8 +110,8 @@ void Index::adopt(Segment& segment, std::uint64_t slot_bytes,
                   const std::vector<RecoveredFrame>& frames) {
   std::vector<std::uint32_t> order(frames.size());
   std::iota(order.begin(), order.end(), 0U);
-  std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
-    return frames[a].shard < frames[b].shard;
+  std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+    return std::tie(frames[a].shard, a) < std::tie(frames[b].shard, b);
   });
   segment.frame_count = static_cast<std::uint32_t>(frames.size());
   std::vector<OpenRun> runs;
