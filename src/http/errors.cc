@@ -11,20 +11,8 @@ namespace penstock::http {
 
 namespace {
 
-constexpr std::uint32_t kErrorNumbers[][2] = {
-#define PENSTOCK_ERROR(name, number, retryable, text) \
-  {static_cast<std::uint32_t>(ErrorCode::name), number},
-#include "penstock/errors.def"
-#undef PENSTOCK_ERROR
-};
-
 std::string with_code(ErrorCode code) {
-  for (const auto& [value, number] : kErrorNumbers) {
-    if (value == static_cast<std::uint32_t>(code)) {
-      return fmt::format("{} (PS-{})", text(code), number);
-    }
-  }
-  return std::string(text(code));
+  return fmt::format("{} (PS-{})", text(code), static_cast<unsigned>(code));
 }
 
 }  // namespace

@@ -99,9 +99,15 @@ void KinesisService::handle_post(Exchange& exchange, Nanos now, WallMillis wall)
   const Operation operation = find_operation(target);
   if (exchange.body.empty()) return handle_empty(exchange, operation, now);
   const std::string_view type = media_type(exchange.header("content-type"));
-  if (type == kJsonType) return handle_json(exchange, operation, now, wall);
+  if (type == kJsonType || type == kPlainJsonType) {
+    if (type == kJsonType) {
+      handle_json(exchange, operation, now, wall);
+    } else {
+      handle_plain_json(exchange, now);
+    }
+    return trim_parser();
+  }
   if (type == kCborType) return handle_cbor(exchange, operation, now, wall);
-  if (type == kPlainJsonType) return handle_plain_json(exchange, now);
   counters_.refused_client.add(1);
   if (!target.complete()) {
     return reply_.xml_error(exchange, 403, "AccessDeniedException", kNoOperation, now);
@@ -185,6 +191,12 @@ void KinesisService::handle_json(Exchange& exchange, Operation operation, Nanos 
   if (!refusal) refusal = check(call.shape, call.values);
   if (refusal) return refuse(exchange, *refusal, now);
   dispatch(call);
+}
+
+// A large document leaves a parser many times its size, which nobody needs for long.
+void KinesisService::trim_parser() {
+  constexpr std::size_t kBytesKept = 1 * kMiB;
+  if (parser_.capacity() > kBytesKept) parser_ = simdjson::dom::parser(options_.body_bytes_max);
 }
 
 void KinesisService::dispatch(Call& call) {

@@ -121,6 +121,7 @@ class KinesisService final : public Service {
   void handle_json(Exchange& exchange, Operation operation, Nanos now, WallMillis wall);
   [[nodiscard]] bool authentic(Exchange& exchange, WireFormat format, Nanos now, WallMillis wall);
   void dispatch(Call& call);
+  void trim_parser();
   void refuse(Exchange& exchange, const proto::KinesisError& error, Nanos now,
               WireFormat format = WireFormat::kJson);
   [[nodiscard]] WallMillis wall_at(Nanos now) const;
@@ -149,8 +150,6 @@ class KinesisService final : public Service {
   void merge_shards(Call& call);
   [[nodiscard]] std::optional<proto::KinesisError> check_create(const Call& call,
                                                                 proto::CreateStream& create) const;
-  [[nodiscard]] std::optional<proto::KinesisError> hash_key_beyond_shard(
-      std::string_view name, std::string_view shard, std::string_view key) const;
   void start_control(Call& call, decltype(proto::ControlRequest::call) control_call);
   static void control_done(proto::ControlRequest& request, Nanos now);
 

@@ -90,6 +90,14 @@ const char* skip_plain(const char* at, const char* end, bool& ascii) {
   return at;
 }
 
+// REQUIRES: in the alphabet.
+unsigned base64_value(char c) {
+  if (c >= 'A' && c <= 'Z') return static_cast<unsigned>(c - 'A');
+  if (c >= 'a' && c <= 'z') return static_cast<unsigned>(c - 'a') + 26;
+  if (c >= '0' && c <= '9') return static_cast<unsigned>(c - '0') + 52;
+  return c == '+' ? 62 : 63;
+}
+
 // --- Escapes ----------------------------------------------------------------------------------
 
 int hex_digit(char c) {
@@ -348,13 +356,11 @@ bool Scanner::read_escaped_data(const char* from, ScannedRecord& record) {
 bool Scanner::finish_data(const char* from, std::string_view tail, std::size_t characters,
                           ScannedRecord& record) {
   if (characters % 4 != 0) return false;
-  if (!tail.empty() && blob_refusal(tail)) return false;
-  std::size_t bytes = characters / 4 * 3;
-  if (tail.ends_with("==")) {
-    bytes -= 2;
-  } else if (tail.ends_with("=")) {
-    bytes -= 1;
-  }
+  const std::size_t padding = tail.ends_with("==") ? 2 : tail.ends_with("=") ? 1 : 0;
+  // Bits of the last character that no byte takes must be 0.
+  const unsigned unused = padding == 2 ? 15 : padding == 1 ? 3 : 0;
+  if (padding > 0 && (base64_value(tail[tail.size() - padding - 1]) & unused) != 0) return false;
+  const std::size_t bytes = characters / 4 * 3 - padding;
   if (bytes > kRecordDataBytesMax) return false;
   record.has_data = true;
   record.data_at = offset(from);

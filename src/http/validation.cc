@@ -22,9 +22,6 @@ constexpr std::string_view kStructureFound = "Start of structure or map found wh
 constexpr std::string_view kNumberClass =
     "class com.amazon.coral.value.json.numbers.TruncatingBigNumber";
 
-// The service prints every element of a list; past this many it would serve nobody.
-constexpr std::size_t kElementsPrinted = 1000;
-
 // Never in the middle of a character.
 std::string_view cut(std::string_view text) {
   if (text.size() <= kEchoMax) return text;
@@ -104,8 +101,10 @@ Refusal decode_list(element in, const Member& member, Value& out) {
   each.kind = Kind::kStructure;
   simdjson::dom::array items;
   if (in.get(items) != simdjson::SUCCESS) return serialization_error("Expected list or null");
-  out.items.reserve(items.size());
+  out.count = items.size();
+  out.items.reserve(std::min(out.count, kElementsRead));
   for (const element item : items) {
+    if (out.items.size() == kElementsRead) break;
     if (Refusal refusal = decode_value(item, each, out.items.emplace_back())) return refusal;
   }
   return std::nullopt;
@@ -116,7 +115,9 @@ Refusal decode_map(element in, Value& out) {
   simdjson::dom::object pairs;
   if (in.get(pairs) != simdjson::SUCCESS) return serialization_error("Expected map or null");
   const Member text{.name = "value", .kind = Kind::kString};
+  out.count = pairs.size();
   for (const simdjson::dom::key_value_pair pair : pairs) {
+    if (out.items.size() == kElementsRead) break;
     if (Refusal refusal = decode_value(pair.value, text, out.items.emplace_back())) return refusal;
   }
   return std::nullopt;
@@ -180,7 +181,7 @@ std::int64_t length_of(const Member& member, const Value& value) {
       return static_cast<std::int64_t>(base64_decoded_bytes(value.text));
     case Kind::kList:
     case Kind::kMap:
-      return static_cast<std::int64_t>(value.items.size());
+      return static_cast<std::int64_t>(value.count);
     default:
       return static_cast<std::int64_t>(count_characters(value.text));
   }
@@ -195,13 +196,13 @@ std::string printed(const Member& member, const Value& value) {
       return fmt::format("java.nio.HeapByteBuffer[pos=0 lim={0} cap={0}]", bytes);
     }
     case Kind::kList: {
-      const std::size_t shown = std::min(value.items.size(), kElementsPrinted);
+      const std::size_t shown = value.items.size();
       std::string list = "[";
       for (std::size_t i = 0; i < shown; ++i) {
         if (i > 0) list += ", ";
         list += member.element_class;
       }
-      return list + (shown < value.items.size() ? ", …]" : "]");
+      return list + (shown < value.count ? ", …]" : "]");
     }
     default:
       return std::string(cut(value.text));

@@ -43,6 +43,8 @@ enum class Needed : std::uint8_t {
 
 inline constexpr std::int64_t kNoBound = INT64_MAX;
 inline constexpr std::size_t kEchoMax = 2048;
+// No list or map may have so many; what lies beyond is counted alone.
+inline constexpr std::size_t kElementsRead = 1000;
 inline constexpr std::size_t kFindingsMax = 10;
 
 struct Member {
@@ -65,8 +67,9 @@ struct Value {
   std::string_view text;     // a string; a blob in base64, which is known to decode
   std::int64_t integer = 0;  // floored and clamped to ±(2^31 − 1)
   double number = 0;         // a timestamp: seconds
-  std::vector<Value>
-      items;  // members of a structure in the table's order; elements of a list or map
+  std::size_t count = 0;     // elements of a list or map
+  // Members of a structure in the table's order; of a list or map at most kElementsRead elements.
+  std::vector<Value> items;
 };
 
 // REQUIRES: `object` is an object. `out` gets one value per member of `shape`.

@@ -93,7 +93,11 @@ TEST(KinesisPut, ARefusalIsNeverMuchLargerThanItsReason) {
   EXPECT_LT(answer.body.size(), 4096U);
   std::string body = R"({"StreamName":"s","Records":[)";
   for (int i = 0; i < 100'000; ++i) body += i == 0 ? "{}" : ",{}";
-  EXPECT_LT(kinesis.call("PutRecords", body + "]}").body.size(), 100'000U);
+  const test::Answer refused = kinesis.call("PutRecords", body + "]}");
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_LT(refused.body.size(), 100'000U);
+  EXPECT_NE(refused.body.find("Member must have length less than or equal to 500"),
+            std::string::npos);
 }
 
 TEST(KinesisPut, StoresWhatWasSentWithItsHash) {
