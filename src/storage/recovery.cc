@@ -482,6 +482,7 @@ Result<bool> CellRecovery::missing(RecoveredSegment& segment, std::uint64_t limi
   // A hole of no block: the segment simply ended, without its SEAL.
   if (last_lost > cursor_.lsn) {
     hole(last_lost, limit - from, fmt::format("at the end of segment {}", segment.number.raw()));
+    if (next == nullptr) table_.hole(Lsn(UINT64_MAX), limit - from);
   }
   segment.sealed = true;
   cursor_.lsn = last_lost;
@@ -532,8 +533,12 @@ Result<CellRecoveryOutput> CellRecovery::run() {
     if (Slot* slot = covering()) {
       expect(*slot->header);
       if (auto taken = take(*slot); !taken) return std::unexpected(taken.error());
-    } else {
-      cursor_.lsn = std::max(cursor_.lsn, covered_);
+    } else if (covered_ > cursor_.lsn) {
+      // Whatever was recycled, some slot has a header at or below the last covered block, since only
+      // what is covered makes room.
+      hole(covered_, in_.identity.slot_bytes, "and any behind them");
+      table_.hole(Lsn(UINT64_MAX), in_.identity.slot_bytes);
+      cursor_.lsn = covered_;
     }
   }
   // Only behind a sealed segment, or one that is lost, can there be another.
@@ -544,6 +549,8 @@ Result<CellRecoveryOutput> CellRecovery::run() {
       const std::uint64_t last_lost = next != nullptr ? next->header->base_lsn - 1 : evidence_;
       if (last_lost > cursor_.lsn) {
         hole(last_lost, in_.identity.slot_bytes, "behind the last segment that is left");
+        // Where nothing is left behind it, nobody knows how far it went.
+        if (next == nullptr) table_.hole(Lsn(UINT64_MAX), in_.identity.slot_bytes);
       }
       cursor_.lsn = last_lost;
       if (next != nullptr) expect(*next->header);

@@ -540,6 +540,41 @@ TEST(Recovery, TheOpenSegmentIsFoundWithoutBeingListed) {
   EXPECT_EQ(j.rig.journal().next_lsn, Lsn(7));
 }
 
+// The open segment's slot is wiped: the snapshot did not list it, but its last covered block is nowhere.
+TEST(Recovery, AnOpenSegmentThatIsGoneIsSaid) {
+  for (const bool older_left : {false, true}) {
+    Journaled j(3);
+    j.forge->seal({}, false);
+    j.forge->open_segment();
+    const std::string open = j.forge->name();
+    j.forge->data(1, 30, 10, j.forge->lsn() - 1);
+    j.forge->data(1, 40, 10, j.forge->lsn() - 1);
+    Snapshot snapshot;
+    snapshot.cells.push_back({CellId(0), Lsn(5), {}, {}});
+    ShardState state;
+    state.shard = key_of(1);
+    state.next_index = 40;
+    snapshot.cells[0].shards.push_back(state);
+    ASSERT_TRUE(j.rig.store->write_snapshot(snapshot).has_value());
+    j.rig.zero(open, 0, kMiB);
+    if (!older_left) j.rig.zero(j.name, 0, kMiB);
+    ASSERT_TRUE(j.rig.open().has_value());
+    EXPECT_FALSE(j.rig.store->report().notes.empty());
+    EXPECT_GT(j.rig.store->report().quarantined_blocks, 0U);
+    ASSERT_EQ(j.rig.journal().lost.size(), 1U);
+    EXPECT_EQ(j.rig.journal().lost[0].from, RecordIndex(40));
+    EXPECT_GE(next_index(j.rig, 1), 50U) << "numbers of lost records are not given again";
+    EXPECT_GT(j.rig.journal().next_lsn, Lsn(5));
+    // And the journal can go on from there.
+    Forge second(j.rig);
+    second.open_segment();
+    const std::uint64_t next = next_index(j.rig, 1);
+    second.data(1, next, 10, 0);
+    ASSERT_TRUE(j.rig.open().has_value());
+    EXPECT_EQ(next_index(j.rig, 1), next + 10);
+  }
+}
+
 TEST(Recovery, TheRetentionClockGoesOnFromTheLastBlock) {
   Journaled j(5);
   ASSERT_TRUE(j.rig.open().has_value());
