@@ -7,14 +7,14 @@
 // Source     src/storage/FORMAT.md
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
-#include <span>
-
 #include "base/hash_key.h"
 #include "penstock/ids.h"
 #include "penstock/result.h"
 #include "penstock/units.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
 
 namespace penstock::storage {
 
@@ -45,8 +45,9 @@ struct BatchFields {
 
 // Bytes that `write_batch` needs, header and padding to 8 included.
 [[nodiscard]] constexpr std::size_t batch_bytes(std::size_t records, std::size_t payload_bytes) {
-  return round_up(kBatchHeaderBytes + kBatchOverheadBytes + records * kRecordEntryBytes + payload_bytes,
-                  std::size_t{8});
+  return round_up(
+      kBatchHeaderBytes + kBatchOverheadBytes + records * kRecordEntryBytes + payload_bytes,
+      std::size_t{8});
 }
 
 // Writes header and FlatBuffer at `out` (8-byte aligned, `batch_bytes` long): one pass of copying,

@@ -9,14 +9,6 @@
 // Source     src/storage/FORMAT.md
 #pragma once
 
-#include <array>
-#include <cstdint>
-#include <functional>
-#include <memory>
-#include <span>
-#include <string>
-#include <vector>
-
 #include "env/disk.h"
 #include "env/entropy.h"
 #include "penstock/ids.h"
@@ -24,6 +16,14 @@
 #include "penstock/units.h"
 #include "storage/journal.h"
 #include "storage/recovery.h"  // RecoveredCell owns one
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
 
 namespace penstock::storage {
 
@@ -37,8 +37,8 @@ struct FormatOptions {
 struct ShardState {
   ShardKey shard;
   std::uint64_t next_index = 0;
-  std::uint64_t trim_index = 0;    // records below are gone
-  std::int64_t last_arrival = 0;   // ms
+  std::uint64_t trim_index = 0;   // records below are gone
+  std::int64_t last_arrival = 0;  // ms
   std::uint64_t range_begin[2] = {};
   std::uint64_t range_end[2] = {};
   std::int64_t created_second = 0;
@@ -76,8 +76,8 @@ struct RecoveredControl {
 struct RecoveryReport {
   std::uint64_t blocks_scanned = 0;
   std::uint64_t bytes_scanned = 0;
-  std::uint64_t torn_blocks = 0;          // never acknowledged, truncated
-  std::uint64_t quarantined_blocks = 0;   // acknowledged, unreadable: data loss, named in `notes`
+  std::uint64_t torn_blocks = 0;         // never acknowledged, truncated
+  std::uint64_t quarantined_blocks = 0;  // acknowledged, unreadable: data loss, named in `notes`
   std::vector<std::string> notes;
 };
 
