@@ -77,6 +77,8 @@ class DataCore final : public runtime::Agent, public shard::DataPlane, private s
 
   // Nothing pending, in flight or parked on this core.
   [[nodiscard]] bool quiet() const;
+  [[nodiscard]] std::size_t puts_under_way() const { return puts_under_way_; }
+  [[nodiscard]] std::size_t reads_under_way() const { return reads_under_way_; }
   // Mail could not be delivered: the front door takes in nothing more for now.
   [[nodiscard]] bool congested() const { return !post_.outbox_empty() || free_parcels_ == nullptr; }
   [[nodiscard]] const CoreCounters& counters() const { return counters_; }

@@ -155,6 +155,11 @@ void Cell::fail_all(Nanos now) {
     settle_ticket(tickets_[first_ticket_], false, now);
     first_ticket_ = (first_ticket_ + 1) % kTickets;
   }
+  refuse_all(now);
+}
+
+// What waits for a block will get none.
+void Cell::refuse_all(Nanos now) {
   refuse_pending(ErrorCode::kFenced, now);
   while (!commands_.empty()) {
     CellCommand& command = *commands_.front();

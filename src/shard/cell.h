@@ -104,6 +104,7 @@ class Cell {
   [[nodiscard]] Ticket& open_ticket();
   void settle_ticket(Ticket& ticket, bool durable, Nanos now);
   void fail_all(Nanos now);
+  void refuse_all(Nanos now);
   void refuse_pending(ErrorCode error, Nanos now);
   void settle_entry_list(PutEntry* head, std::uint32_t count, Nanos now);
   void touch(Shard& shard);

@@ -9,7 +9,7 @@ namespace penstock::shard {
 
 runtime::WorkCount Cell::place(Nanos now, WallMillis wall) {
   if (failed_) {
-    if (touched_head_ != nullptr) refuse_pending(ErrorCode::kFenced, now);
+    refuse_all(now);
     return 0;
   }
   runtime::WorkCount work = 0;

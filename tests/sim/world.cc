@@ -101,6 +101,16 @@ class Life {
   std::vector<runtime::Agent*> agents_;
 };
 
+std::string describe_cells(const ingest::DataCore& core) {
+  std::string text;
+  for (const auto& cell : core.cells()) {
+    text += fmt::format("cell {}{}{} {} slots free, ", cell->id().raw(),
+                        cell->quiet() ? "" : " not quiet", cell->fenced() ? " fenced" : "",
+                        cell->journal_metrics().slots_free);
+  }
+  return text;
+}
+
 class World {
  public:
   explicit World(const WorldOptions& options)
@@ -266,7 +276,13 @@ class World {
       stage_.quiet = true;
       life->server().drain();
       if (!run_until(*life, 60 * kNanosPerSecond, [&] { return life->server().drained(); })) {
-        findings_.emplace_back("the server does not drain");
+        for (std::size_t i = 0; i < life->server().data_cores(); ++i) {
+          server::ServingCore& core = life->server().data_core(i);
+          findings_.push_back(fmt::format(
+              "core {} does not drain: {} connections, {} puts, {} reads, {}", i,
+              core.front().counters().connections_open, core.core().puts_under_way(),
+              core.core().reads_under_way(), describe_cells(core.core())));
+        }
       }
       ++harness_faults_["clean_stop"];
       storage_.kill_process();
