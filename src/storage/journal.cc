@@ -15,12 +15,17 @@ runtime::WorkCount JournalImpl::poll(Nanos now, WallMillis wall, RetentionMillis
   if (append_.fenced()) footers_.stop();
   work += footers_.poll(append_.durable());
   if (footers_.failed() && !append_.fenced()) append_.fence();
-  if (Segment* footed = footers_.take_finished(); footed != nullptr) {
-    if (footed->footed) append_.stated_durable(footed->last);
-    if (footed->recycled && footed->pins == 0) free_slot(*footed);
-    ++work;
-  }
+  work += note_footed();
   return work;
+}
+
+// The footer's writer has let go of a segment.
+runtime::WorkCount JournalImpl::note_footed() {
+  Segment* segment = footers_.take_finished();
+  if (segment == nullptr) return 0;
+  if (segment->footed) append_.stated_durable(segment->last);
+  if (segment->recycled && segment->pins == 0) free_slot(*segment);
+  return 1;
 }
 
 Nanos JournalImpl::next_deadline() const {
@@ -89,24 +94,29 @@ RecordIndex JournalImpl::find_retention(ShardKey shard, RetentionMillis horizon,
 
 // --- Segments -------------------------------------------------------------------------------
 
+void JournalImpl::summarise(Segment& segment) const {
+  segment.summary.reserve(segment.shards.size());
+  for (const ShardKey key : segment.shards) {
+    if (key == ShardKey{}) continue;  // control frames: the snapshot has what they said
+    const Run& run = index_.run(segment, key);
+    segment.summary.push_back({.shard = key,
+                               .last_index = RecordIndex(run.end_index - 1),
+                               .retention_last = RetentionMillis(run.retention_last)});
+  }
+}
+
 std::vector<SegmentSummary> JournalImpl::sealed() const {
   std::vector<SegmentSummary> summaries;
   for (const auto& [number, segment] : segments_.all()) {
     if (!segment->settled || segment->recycled) continue;
-    SegmentSummary summary{.number = number, .last = segment->last, .runs = {}};
-    for (const ShardKey key : segment->shards) {
-      if (key == ShardKey{}) continue;  // control frames: the snapshot has what they said
-      const Run& run = index_.run(*segment, key);
-      summary.runs.push_back({.shard = key,
-                              .last_index = RecordIndex(run.end_index - 1),
-                              .retention_last = RetentionMillis(run.retention_last)});
-    }
-    summaries.push_back(std::move(summary));
+    if (segment->summary.empty()) summarise(*segment);
+    summaries.push_back({.number = number, .last = segment->last, .runs = segment->summary});
   }
   return summaries;
 }
 
 void JournalImpl::recycle(std::span<const SegmentNumber> numbers) {
+  static_cast<void>(note_footed());
   for (const SegmentNumber number : numbers) {
     Segment* segment = segments_.find(number);
     if (segment == nullptr || segment->recycled) continue;

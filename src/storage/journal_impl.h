@@ -43,6 +43,8 @@ class JournalImpl {
  private:
   void adopt(RecoveredJournal& recovered);
   void note_sealed();
+  [[nodiscard]] runtime::WorkCount note_footed();
+  void summarise(Segment& segment) const;
   void free_slot(Segment& segment);
   static void unpinned(void* self, Segment& segment);
 

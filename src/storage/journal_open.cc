@@ -13,7 +13,7 @@ JournalImpl::JournalImpl(const JournalOptions& options, RecoveredJournal recover
               .runs_max = limits_.runs_max,
               .cache_bytes = options.index_cache_bytes}),
       append_(options, limits_, recovered, tail_, index_, segments_, writes),
-      reader_(index_, tail_, append_, reads, this, unpinned),
+      reader_(index_, tail_, append_, limits_.slot_bytes, reads, this, unpinned),
       footers_({.cell = recovered.cell, .tag = recovered.tag, .slot_bytes = recovered.slot_bytes},
                index_, writes),
       next_to_foot_(recovered.next_segment),

@@ -9,13 +9,14 @@
 namespace penstock::storage {
 
 Reader::Reader(Index& index, const TailWindow& tail, const Appender& appender,
-               runtime::DiskQueue& reads, void* owner, Unpinned unpinned)
+               std::uint64_t slot_bytes, runtime::DiskQueue& reads, void* owner, Unpinned unpinned)
     : index_(index),
       tail_(tail),
       appender_(appender),
       reads_(reads),
       owner_(owner),
       unpinned_(unpinned),
+      rescan_(index, slot_bytes, reads, this, rescanned),
       buffers_(kReadBuffers * kReadBytes) {
   for (std::byte*& buffer : free_buffers_) {
     buffer = buffers_.data() + free_count_ * kReadBytes;
@@ -298,13 +299,26 @@ void Reader::pages_arrived(Active& a, bool good) {
     advance(a);
     return;
   }
-  // What the page was about cannot be found any more.
+  a.retried = false;
   const Run* run = index_.run_after(a.asked->shard, a.at);
-  if (run != nullptr && run->segment->number == segment) {
+  if (run == nullptr || run->segment->number != segment || run->segment->footer_built) {
+    advance(a);  // recycled, or found again in the meantime
+  } else if (run->segment->entries_lost) {
     lost(a, run->end_index);
   } else {
-    advance(a);
+    release_buffer(a);
+    waiting_rescan_.push(a);
+    rescan_.start(*run->segment);
+    serve_waiting();
   }
+}
+
+void Reader::rescanned(void* self, Segment& segment) {
+  Reader& reader = *static_cast<Reader*>(self);
+  if (segment.recycled && segment.pins == 0) reader.unpinned_(reader.owner_, segment);
+  // Those that wait for another segment ask for it again.
+  Waiting all = std::exchange(reader.waiting_rescan_, Waiting{});
+  while (Active* a = all.pop()) reader.advance(*a);
 }
 
 void Reader::unpin(Active& a) {

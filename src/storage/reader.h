@@ -4,6 +4,8 @@
 //                 └─► waiting for a buffer ─► reading (index pages, or frames) ─┐
 //                 ▲────────────────────────────────────────────────────────────┘
 //
+// A page that cannot be read makes its segment be scanned block by block (rescan.h).
+//
 // Shape      at most kReadBuffers operations read the device at once, one of them a frame larger than a
 //            buffer; the others wait in order. An operation has one read in flight
 // Owner      its journal
@@ -18,6 +20,7 @@
 #include "storage/append.h"
 #include "storage/index.h"
 #include "storage/journal.h"
+#include "storage/rescan.h"
 #include "storage/tail.h"
 
 #include <array>
@@ -34,14 +37,14 @@ class Reader {
  public:
   // `unpinned` hears of a recycled segment that no read uses any more.
   using Unpinned = void (*)(void* owner, Segment& segment);
-  Reader(Index& index, const TailWindow& tail, const Appender& appender, runtime::DiskQueue& reads,
-         void* owner, Unpinned unpinned);
+  Reader(Index& index, const TailWindow& tail, const Appender& appender, std::uint64_t slot_bytes,
+         runtime::DiskQueue& reads, void* owner, Unpinned unpinned);
 
   void start(ReadOp& op);
   // The segment's records are gone on purpose: operations pass over them.
   void recycled(const Segment& segment);
 
-  [[nodiscard]] bool quiet() const { return reading_ == 0; }
+  [[nodiscard]] bool quiet() const { return reading_ == 0 && rescan_.quiet(); }
   [[nodiscard]] std::uint64_t tail_reads() const { return tail_reads_; }
   [[nodiscard]] std::uint64_t disk_reads() const { return disk_reads_; }
   [[nodiscard]] std::size_t memory_bytes() const { return buffers_.size(); }
@@ -98,6 +101,7 @@ class Reader {
   static void completed(runtime::DiskCall& call, std::int32_t result, Nanos now);
   void frames_arrived(Active& a, bool good);
   void pages_arrived(Active& a, bool good);
+  static void rescanned(void* self, Segment& segment);
   void unpin(Active& a);
   void drop_large(Active& a);
   void release_buffer(Active& a);
@@ -114,6 +118,8 @@ class Reader {
   Active* free_ = nullptr;
   Waiting waiting_;        // for a buffer
   Waiting waiting_large_;  // for the one large read to end
+  Waiting waiting_rescan_;
+  Rescan rescan_;
   bool serving_ = false;
   base::Pages buffers_;
   std::array<std::byte*, kReadBuffers> free_buffers_{};

@@ -9,6 +9,7 @@
 #include "env/disk.h"
 #include "penstock/ids.h"
 #include "penstock/units.h"
+#include "storage/journal.h"
 
 #include <cstdint>
 #include <vector>
@@ -36,11 +37,13 @@ struct Segment {
   std::uint32_t pins = 0;  // reads and the footer's writer that still use the slot
 
   // Since sealing.
-  std::vector<ShardKey> shards;  // sorted; {0, 0} stands for control frames
+  std::vector<ShardKey> shards;              // sorted; {0, 0} stands for control frames
+  std::vector<SegmentSummary::Run> summary;  // made when first asked for: it changes no more
   std::uint64_t footer_offset = 0;
   std::uint64_t first_frame = 0;  // FrameSeq of its first frame
-  base::Pages footer;             // the whole footer, until it is durable
+  base::Pages footer;             // the whole footer, until it is durable; again, if it rots
   bool footer_built = false;      // `footer` is complete
+  bool entries_lost = false;      // neither the footer nor the blocks say where all frames lie
 };
 
 }  // namespace penstock::storage

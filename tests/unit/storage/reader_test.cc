@@ -132,6 +132,22 @@ TEST(Reader, ABadSectorCostsItsFramesAndIsNamed) {
   EXPECT_LE(lost_records, 5U);
 }
 
+TEST(Reader, ABadPageOfAFooterCostsNothing) {
+  JournalRig rig(small_tail());
+  fill(rig, 7, 9000);
+  // Segments of about a thousand frames: ten entry pages, one of runs, the trailer. Three of them go bad.
+  const std::uint64_t footer = kMiB - 12 * 4096;
+  ASSERT_TRUE(rig.storage.flip_bit("slot-0", footer, 4096));
+  ASSERT_TRUE(rig.storage.flip_bit("slot-0", footer + 5 * 4096, 4096));
+  ASSERT_TRUE(rig.storage.flip_bit("slot-1", footer + 3 * 4096, 4096));
+  const std::uint64_t before = rig.journal->metrics().disk_reads;
+  for (std::uint32_t i = 0; i < 7; ++i) {
+    rig.check_shard(shard_key(i), 0, rig.durable_end(shard_key(i)));
+  }
+  EXPECT_GT(rig.journal->metrics().disk_reads, before);
+  EXPECT_TRUE(rig.journal->quiet());
+}
+
 TEST(Reader, FailingReadsAreTriedOnceMoreAndNeverGiveWrongBytes) {
   JournalRig rig(small_tail());
   fill(rig, 2, 5000);
