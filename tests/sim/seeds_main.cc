@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <string>
@@ -122,6 +123,7 @@ int find_bug([[maybe_unused]] const Bug& bug, [[maybe_unused]] std::uint64_t see
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
   std::uint64_t from = 1;
   std::uint64_t seeds = 0;
   std::string_view bug_name;
