@@ -43,12 +43,12 @@ void ShardTable::apply_batches(Lsn lsn, const BlockFrame& frame) {
   const format::FrameHeader& h = frame.header;
   const ShardKey key{StreamUid(h.stream), ShardNumber(h.shard)};
   // What the snapshot covers is in it already, unless the shard is gone since.
-  const bool known = find(key) != nullptr;
-  if (lsn <= covered_ && !known) return;
+  if (lsn <= covered_ && find(key) == nullptr) return;
   ShardState& state = find_or_add(key);
   const std::uint64_t end = h.first_index + h.records;
   if (lsn > covered_) {
-    if (known && h.first_index > state.next_index) {
+    // Of a shard that nothing was known of before, the numbers begin at 0.
+    if (h.first_index > state.next_index) {
       lost_.push_back({key, RecordIndex(state.next_index), RecordIndex(h.first_index)});
     }
     if (!frame.body_good) lost_.push_back({key, RecordIndex(h.first_index), RecordIndex(end)});
