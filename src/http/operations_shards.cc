@@ -220,7 +220,7 @@ void KinesisService::list_shards(Call& call) {
   if (more) {
     const Token token{.kind = TokenKind::kShardPage,
                       .variant = static_cast<std::uint8_t>(listing.filter),
-                      .shard = *listing.after,
+                      .shard = listing.after.value_or(ShardNumber{}),
                       .stream = stream->uid,
                       .timestamp = listing.timestamp,
                       .issued = call.wall,

@@ -19,7 +19,8 @@ namespace {
 // --- The scan ---------------------------------------------------------------------------------
 
 struct Text {
-  std::string_view as_sent;
+  const char* begin = nullptr;
+  std::string_view as_sent;  // from there
   bool escaped = false;
   bool ascii = true;
   std::size_t escape_savings = 0;  // characters fewer once unescaped, each escape counting as one
@@ -106,6 +107,7 @@ bool Scanner::read_string(Text& out) {
     out.escape_savings += escape.characters - 1;
     at_ += escape.characters;
   }
+  out.begin = from;
   out.as_sent = {from, static_cast<std::size_t>(at_ - from)};
   ++at_;
   return true;
@@ -128,7 +130,7 @@ bool Scanner::read_key(ScannedRecord& record) {
   if (characters < 1 || characters > kPartitionKeyCharactersMax) return false;
   record.has_key = true;
   record.key_escaped = text.escaped;
-  record.key_at = offset(text.as_sent.data());
+  record.key_at = offset(text.begin);
   record.key_characters = static_cast<std::uint32_t>(text.as_sent.size());
   return true;
 }

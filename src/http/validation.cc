@@ -412,8 +412,9 @@ std::optional<proto::KinesisError> decode(element object, std::span<const Member
     }
   }
   for (std::size_t i = 0; i < shape.size(); ++i) {
-    if (!found[i]) continue;
-    if (Refusal refusal = decode_value(*found[i], shape[i], out[i])) return refusal;
+    const std::optional<element>& value = found[i];
+    if (!value) continue;
+    if (Refusal refusal = decode_value(*value, shape[i], out[i])) return refusal;
   }
   return std::nullopt;
 }
