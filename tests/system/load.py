@@ -87,7 +87,7 @@ class Writer(threading.Thread):
 class Resharder(threading.Thread):
     """Splits and merges open shards at random; whatever is refused or breaks off is tried again later."""
 
-    def __init__(self, client, stream, most=12, pause=0.4):
+    def __init__(self, client, stream, most=12, pause=0.2):
         super().__init__(name="resharder", daemon=True)
         self.client, self.stream, self.most, self.pause = client, stream, most, pause
         self.chance = random.Random(7)
@@ -116,7 +116,7 @@ class Resharder(threading.Thread):
     def _step(self):
         answer = self.client.list_shards(StreamName=self.stream, ShardFilter={"Type": "AT_LATEST"})
         shards = sorted(answer["Shards"], key=lambda shard: int(shard["HashKeyRange"]["StartingHashKey"]))
-        if len(shards) < self.most and (len(shards) < 3 or self.chance.random() < 0.6):
+        if len(shards) < self.most and (len(shards) < 3 or self.chance.random() < 0.55):
             shard = self.chance.choice(shards)
             low, high = (int(shard["HashKeyRange"][end]) for end in ("StartingHashKey", "EndingHashKey"))
             self.client.split_shard(StreamName=self.stream, ShardToSplit=shard["ShardId"],
@@ -178,6 +178,7 @@ class Fleet:
 
     def prove(self, times=1):
         client = self.daemon.boto3(retries=3)
+        harness.wait_active(client, self.stream)  # the last split or merge may still be under way
         for _ in range(times):
             counts = checker.prove(self.journal, *checker.read_everything(client, self.stream))
         return counts

@@ -199,7 +199,7 @@ def resharding(daemon, client):
     assert filtered(Type="AT_TIMESTAMP", Timestamp=datetime.datetime.now()) == [2, 4]
     page = client.list_shards(StreamName="shards", MaxResults=2)
     assert [int(shard["ShardId"][-3:]) for shard in page["Shards"]] == [0, 1]
-    rest = client.list_shards(NextToken=page["NextToken"])
+    rest = client.list_shards(NextToken=page["NextToken"], MaxResults=2)
     assert [int(shard["ShardId"][-3:]) for shard in rest["Shards"]] == [2, 3], rest
     assert [int(shard["ShardId"][-3:]) for shard in client.list_shards(NextToken=rest["NextToken"])["Shards"]] == [4]
 

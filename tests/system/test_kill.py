@@ -20,7 +20,7 @@ def messages():
 def rounds(stop_daemon, number, longest_restart):
     with harness.daemon("kill") as daemon:
         harness.create_stream(daemon.boto3(), STREAM, 3)
-        fleet = load.Fleet(daemon, STREAM, messages(), pause=0.05)
+        fleet = load.Fleet(daemon, STREAM, messages())
         fleet.start()
         chance = random.Random(11)
         for index in range(number):

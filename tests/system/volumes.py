@@ -105,7 +105,7 @@ class CutDisk:
         return {name: int(value) for name, value in re.findall(r"(\w+) (\d+)", text)}
 
     def cut(self):
-        """Power off: what was not flushed is partly gone, and every operation fails from now on."""
+        """Power off, within the next writes: what was not flushed is partly gone, every operation fails."""
         cuts = self.state()["cuts"]
         self.process.send_signal(signal.SIGUSR1)
         harness.eventually(lambda: self.state()["cuts"] > cuts, what="the cut")

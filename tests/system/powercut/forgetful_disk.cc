@@ -4,8 +4,9 @@
 //
 //   forgetful_disk IMAGE BYTES SEED MOUNTPOINT
 //
-// SIGUSR1 cuts the power: each unflushed write survives whole, not at all, or torn at 512-byte sectors; from
-// then on every operation fails with EIO. SIGUSR2 gives power back. The file `state` in the same place reads
+// SIGUSR1 cuts the power at the next flush that has something to flush, or after some more writes: each
+// unflushed write survives whole, not at all, or torn at 512-byte sectors; from then on every operation
+// fails with EIO. SIGUSR2 gives power back. The file `state` in the same place reads
 // `writes N flushes N cuts N lost N power on|off`: how often each happened, and the power's state.
 //
 // Shape      IMAGE holds what is flushed. IMAGE.now beside it holds what a reader sees: equal to IMAGE but
@@ -32,6 +33,7 @@
 namespace {
 
 constexpr std::size_t kTear = 512;
+constexpr std::uint32_t kWritesArmed = 64;  // a daemon that never flushes loses its power, too
 
 // Whole transfers or an errno.
 int write_all(int file, const char* data, std::size_t bytes, off_t offset) {
@@ -83,7 +85,11 @@ class ForgetfulDisk {
     }
     ++writes_;
     unflushed_.push_back({offset, std::vector<char>(data, data + bytes)});
-    return write_all(seen_, data, bytes, offset);
+    const int error = write_all(seen_, data, bytes, offset);
+    if (armed_ && ++writes_armed_ == kWritesArmed) {
+      cut();
+    }
+    return error;
   }
 
   int read(char* data, std::size_t bytes, off_t offset) {
@@ -94,6 +100,10 @@ class ForgetfulDisk {
   int flush() {
     const std::lock_guard lock(mutex_);
     if (!powered_) {
+      return EIO;
+    }
+    if (armed_ && !unflushed_.empty()) {
+      cut();
       return EIO;
     }
     ++flushes_;
@@ -107,10 +117,36 @@ class ForgetfulDisk {
     return 0;
   }
 
-  // A drive may write its cache in any order: later writes can be there where earlier ones are not.
-  void cut() {
+  // In between flushes there is little to lose, so the cut waits for a moment that has something.
+  void arm() {
     const std::lock_guard lock(mutex_);
+    armed_ = true;
+    writes_armed_ = 0;
+  }
+
+  void restore() {
+    const std::lock_guard lock(mutex_);
+    powered_ = true;
+    armed_ = false;
+  }
+
+  [[nodiscard]] std::string state() {
+    const std::lock_guard lock(mutex_);
+    return "writes " + std::to_string(writes_) + " flushes " + std::to_string(flushes_) + " cuts " +
+           std::to_string(cuts_) + " lost " + std::to_string(lost_) + " power " +
+           (powered_ ? "on" : "off") + "\n";
+  }
+
+ private:
+  struct Write {
+    off_t offset;
+    std::vector<char> data;
+  };
+
+  // REQUIRES: the lock. A drive may write its cache in any order: later writes can be there where earlier ones are not.
+  void cut() {
     powered_ = false;
+    armed_ = false;
     ++cuts_;
     for (const Write& write : unflushed_) {
       enum { kAll, kNothing, kTorn, kFates };
@@ -133,30 +169,14 @@ class ForgetfulDisk {
     unflushed_.clear();
   }
 
-  void restore() {
-    const std::lock_guard lock(mutex_);
-    powered_ = true;
-  }
-
-  [[nodiscard]] std::string state() {
-    const std::lock_guard lock(mutex_);
-    return "writes " + std::to_string(writes_) + " flushes " + std::to_string(flushes_) + " cuts " +
-           std::to_string(cuts_) + " lost " + std::to_string(lost_) + " power " +
-           (powered_ ? "on" : "off") + "\n";
-  }
-
- private:
-  struct Write {
-    off_t offset;
-    std::vector<char> data;
-  };
-
   std::mutex mutex_;
   off_t bytes_;
   std::mt19937_64 chance_;
   int flushed_;
   int seen_;
   bool powered_ = true;
+  bool armed_ = false;
+  std::uint32_t writes_armed_ = 0;
   std::vector<Write> unflushed_;
   std::uint64_t writes_ = 0;
   std::uint64_t flushes_ = 0;
@@ -237,7 +257,7 @@ void obey_signals(sigset_t signals) {
   for (;;) {
     int signal = 0;
     if (sigwait(&signals, &signal) == 0) {
-      signal == SIGUSR1 ? g_disk->cut() : g_disk->restore();
+      signal == SIGUSR1 ? g_disk->arm() : g_disk->restore();
     }
   }
 }
