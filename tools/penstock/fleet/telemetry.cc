@@ -154,13 +154,14 @@ void Vehicle::position(Writer& out) const {
 }
 
 void Vehicle::engine(Writer& out) {
-  out.text(R"(,"type":"engine","rpm":)").number(650 + speed_ * 2 + random_.below(120));
+  out.text(R"(,"type":"engine","rpm":)")
+      .number(650 + speed_ * 2 + std::int64_t{random_.below(120)});
   out.text(R"(,"coolant":)").decimal(780 + random_.below(150), 1);
   out.text(R"(,"oil":)").decimal(850 + random_.below(250), 1);
   out.text(R"(,"oil_pressure":)").decimal(2'400 + random_.below(1'800), 3);
   out.text(R"(,"load":)").decimal(random_.below(1'000), 1);
   out.text(R"(,"fuel":)").decimal(fuel_, 1);
-  out.text(R"(,"fuel_rate":)").decimal(20 + speed_ / 4 + random_.below(60), 1);
+  out.text(R"(,"fuel_rate":)").decimal(20 + speed_ / 4 + std::int64_t{random_.below(60)}, 1);
   out.text(R"(,"battery":)").decimal(26'800 + random_.below(1'600), 3);
   out.text(R"(,"odometer":)").number(odometer_);
 }
