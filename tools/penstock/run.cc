@@ -66,18 +66,20 @@ const CLI::App& deepest(const CLI::App& app) {
   return chosen.empty() ? app : deepest(*chosen.front());
 }
 
-std::vector<std::string> names_at(const CLI::App& app, bool options) {
+std::vector<std::string> command_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(command->get_name());
+  }
+  return names;
+}
+
+// The command's own and, because they may follow it, the program's.
+std::vector<std::string> option_names(const CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::App* level = &app; level != nullptr; level = level->get_parent()) {
-    if (options) {
-      for (const CLI::Option* option : level->get_options()) {
-        for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
-      }
-    } else {
-      for (const CLI::App* command : level->get_subcommands([](const CLI::App*) { return true; })) {
-        names.push_back(command->get_name());
-      }
-      break;
+    for (const CLI::Option* option : level->get_options()) {
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
     }
   }
   return names;
@@ -95,7 +97,7 @@ Problem usage_of(const CLI::App& app, const CLI::ParseError& error) {
   if (!left.empty()) {
     const std::string word = left.front().substr(0, left.front().find('='));
     const bool option = word.starts_with('-');
-    const auto names = names_at(at, option);
+    const auto names = option ? option_names(at) : command_names(at);
     const std::vector<std::string_view> candidates(names.begin(), names.end());
     const std::string_view near = base::nearest(word, candidates);
     if (option || !names.empty()) {
