@@ -87,8 +87,9 @@ class Server {
   [[nodiscard]] ServingCore& data_core(std::size_t i) { return *cores_[i]; }
   [[nodiscard]] runtime::Agent& service_core() { return *service_; }
   [[nodiscard]] runtime::PostOffice& post_office() { return *office_; }
+  // After the data cores. By the configuration: while wiring, `cores_` is still empty.
   [[nodiscard]] CoreId service_id() const {
-    return CoreId(static_cast<std::uint16_t>(cores_.size()));
+    return CoreId(static_cast<std::uint16_t>(config_.data_cpus.size()));
   }
 
   [[nodiscard]] bool ready() const { return service_->ready(); }
