@@ -4,6 +4,7 @@
 #include "penstock/units.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 
 namespace penstock::drivers {
@@ -134,6 +135,12 @@ void Ring::sleep(std::int64_t nanos) {
 }
 
 bool Ring::idle() const { return io_uring_sq_ready(&ring_) == 0 && io_uring_cq_ready(&ring_) == 0; }
+
+bool Ring::has_completions() const {
+  const unsigned held = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
+  return io_uring_cq_ready(&ring_) > 0 ||
+         (std::atomic_ref(*ring_.sq.kflags).load(std::memory_order_acquire) & held) != 0;
+}
 
 Result<> Ring::signal(int eventfd) {
   const int outcome = io_uring_register_eventfd(&ring_, eventfd);

@@ -60,6 +60,8 @@ class Ring {
   // Sleeps until a completion is there, or for so long; then the caller calls `turn`.
   void sleep(std::int64_t nanos);
   [[nodiscard]] bool idle() const;
+  // Whether `turn` would find completions, those included that the kernel holds until it is entered.
+  [[nodiscard]] bool has_completions() const;
 
   // Completions are signalled on this eventfd: how a second ring wakes a core that sleeps on its
   // first.

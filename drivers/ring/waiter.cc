@@ -60,7 +60,11 @@ void RingWaiter::on_completion(std::uint64_t, std::int32_t, std::uint32_t) { arm
 void RingWaiter::wait(Nanos deadline) {
   for (Ring* ring : further_) ring->flush();
   sleeping_.store(true);
-  if (!woken_.load() && arm()) {
+  // The signal of a further ring's completion is gone once the main ring's turn has read it, be it before
+  // or after that ring had its own turn; and the kernel gives no second one while the first completion waits.
+  const bool missed =
+      std::ranges::any_of(further_, [](const Ring* ring) { return ring->has_completions(); });
+  if (!missed && !woken_.load() && arm()) {
     const std::int64_t left = deadline.raw() - boottime();
     if (left > 0) main_.sleep(std::min(left, kLongestSleep));
   }
