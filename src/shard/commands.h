@@ -26,12 +26,13 @@ enum class CommandKind : std::uint8_t {
   kCloseShard,  // from now on the shard refuses puts with kWrongShard (they wait for a newer map).
                 // control.index is filled in with the final next index; done when all is durable.
                 // `last_arrival` tells the wall time of its last record
-  kReopenShard,  // undoes a close whose split or merge was abandoned before its COMMIT; nothing written
-  kTrimShard,  // control.index: first index that stays; UINT64_MAX removes the shard altogether
-  kExpire,     // advance every shard's trim point: `horizons` by stream, on the retention clock
-  kDescribe,   // fill `snapshot` (durable prefix only), `sealed`, `metrics`, `seal_count`
-  kAddSlot,    // hand over `slot_file`, `slot`
-  kRecycle,    // forget `segments`, free their slots
+  kReopenShard,  // undoes a close whose split or merge was abandoned before its COMMIT; durable where
+                 // the CLOSE was. REQUIRES: a catalogue version above that of the CLOSE
+  kTrimShard,    // control.index: first index that stays; UINT64_MAX removes the shard altogether
+  kExpire,       // advance every shard's trim point: `horizons` by stream, on the retention clock
+  kDescribe,     // fill `snapshot` (durable prefix only), `sealed`, `metrics`, `seal_count`
+  kAddSlot,      // hand over `slot_file`, `slot`
+  kRecycle,      // forget `segments`, free their slots
 };
 
 struct CellCommand {

@@ -69,6 +69,8 @@ void ShardTable::apply_control(Lsn lsn, const BlockFrame& frame) {
   switch (control.kind) {
     case ShardControlKind::kOpen:
       if (control.catalogue_version < state.catalogue_version) break;
+      // Later than the CLOSE: the split or merge was abandoned and the shard opened again.
+      if (control.catalogue_version > state.catalogue_version) state.closed = 0;
       std::copy_n(control.range_begin, 2, state.range_begin);
       std::copy_n(control.range_end, 2, state.range_end);
       state.created_second = control.created_second;
