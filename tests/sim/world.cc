@@ -216,6 +216,12 @@ class World {
       if (weather_ != Weather::kLyingDisk) findings_.push_back("the server does not start: " + why);
       return false;
     }
+    // A cut alone leaves nothing that recovery has to complain of.
+    if (weather_ == Weather::kPowerCuts) {
+      for (const std::string& note : life->server().recovery().notes) {
+        findings_.push_back("recovery after a power cut: " + note);
+      }
+    }
     if (!run_until(*life, 30 * kNanosPerSecond, [&] { return life->server().ready(); })) {
       findings_.emplace_back("the server does not become ready");
       return false;
@@ -278,10 +284,10 @@ class World {
       if (!run_until(*life, 60 * kNanosPerSecond, [&] { return life->server().drained(); })) {
         for (std::size_t i = 0; i < life->server().data_cores(); ++i) {
           server::ServingCore& core = life->server().data_core(i);
-          findings_.push_back(fmt::format(
-              "core {} does not drain: {} connections, {} puts, {} reads, {}", i,
-              core.front().counters().connections_open, core.core().puts_under_way(),
-              core.core().reads_under_way(), describe_cells(core.core())));
+          findings_.push_back(
+              fmt::format("core {} does not drain: {} connections, {} puts, {} reads, {}", i,
+                          core.front().counters().connections_open, core.core().puts_under_way(),
+                          core.core().reads_under_way(), describe_cells(core.core())));
         }
       }
       ++harness_faults_["clean_stop"];
