@@ -11,7 +11,7 @@ import load
 import volumes
 
 STREAM = "fleet"
-WITHOUT_DSYNC = {"PENSTOCK_SABOTAGE": "kDropDsync"}
+WITHOUT_DSYNC = {"PENSTOCK_SABOTAGE": "2"}  # kDropDsync of src/storage/sabotage.h
 
 
 def cut_rounds(kind, rounds, environment=None):

@@ -150,7 +150,9 @@ class ForgetfulDisk {
     ++cuts_;
     for (const Write& write : unflushed_) {
       enum { kAll, kNothing, kTorn, kFates };
-      const auto fate = chance_() % kFates;
+      // The first never survives whole, so that no cut is without a loss.
+      const auto fate =
+          &write == &unflushed_.front() ? kNothing + chance_() % 2 : chance_() % kFates;
       lost_ += fate == kAll ? 0 : 1;
       for (std::size_t at = 0; at < write.data.size(); at += kTear) {
         if (fate == kAll || (fate == kTorn && chance_() % 2 == 0)) {
