@@ -1,5 +1,6 @@
-"""Every command block of README.md does what it says. A block of language `sh` is run, in order, in one shell
-session per heading; one that is not run says so in the comment before it: `<!-- not run: reason -->`."""
+"""Every command block of README.md does what it says. Blocks of language `sh` are run in order, in one shell
+session per heading, in a directory of their own from which deploy/ is seen. A comment before a block says
+otherwise: `<!-- not run: reason -->`, or `<!-- run as: command -->`."""
 import os
 import re
 import subprocess
@@ -10,14 +11,15 @@ README = harness.ROOT / "README.md"
 
 
 def blocks():
-    """(heading, commands, reason why it is not run or None) of each command block."""
+    """(heading, commands, reason why they are not run or None) of each command block."""
     heading, found, text = "", [], README.read_text()
-    pattern = re.compile(r"^(#+ .*)$|(?:^<!-- not run: (.*?) -->\n+)?^```sh\n(.*?)^```$", re.M | re.S)
+    pattern = re.compile(r"^(#+ [^\n]*)$|(?:^<!-- (not run|run as): (.*?) -->\n+)?^```sh\n(.*?)^```$", re.M | re.S)
     for match in pattern.finditer(text):
         if match[1]:
             heading = match[1].lstrip("# ")
         else:
-            found.append((heading, match[3], match[2]))
+            how, what, commands = match[2], match[3], match[4]
+            found.append((heading, what + "\n" if how == "run as" else commands, what if how == "not run" else None))
     return found
 
 
@@ -35,11 +37,15 @@ def test_commands():
         if reason is None:
             by_heading.setdefault(heading, []).append(commands)
     assert by_heading
-    environment = {**os.environ, "AWS_PAGER": "", "PATH": f"{harness.BUILD}/src/server:{harness.BUILD}/tools:"
-                   + os.environ["PATH"]}
+    programs = f"{harness.BUILD}/src/server:{harness.BUILD}/tools/penstock"
+    environment = {**os.environ, "AWS_PAGER": "", "ROOT": str(harness.ROOT),
+                   "PATH": f"{programs}:/usr/bin:{os.environ['PATH']}"}
     for heading, parts in by_heading.items():
-        done = subprocess.run(["bash", "-euxo", "pipefail", "-c", "".join(parts)], cwd=harness.ROOT,
-                              env=environment, capture_output=True, text=True, timeout=3000)
+        with harness.scratch("readme") as folder:
+            (folder / "deploy").symlink_to(harness.ROOT / "deploy")
+            script = "trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n" + "".join(parts)
+            done = subprocess.run(["bash", "-eu", "-o", "pipefail", "-c", script], cwd=folder,
+                                  env=environment, capture_output=True, text=True, timeout=3000)
         assert done.returncode == 0, f"{heading}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         print(f"# ran: {heading}")
 
