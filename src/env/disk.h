@@ -11,14 +11,14 @@
 //            Volume: kNotFound, kExists, kNoSpace, kPermission, kNoDirectIo, kLocked, kSystem
 #pragma once
 
+#include "penstock/result.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "penstock/result.h"
 
 namespace penstock::env {
 
@@ -59,7 +59,8 @@ class Volume {
 
   // Blocking, sector-aligned; `write` returns when the bytes are durable, extending the file.
   [[nodiscard]] virtual Result<std::uint64_t> size(FileId file) = 0;
-  [[nodiscard]] virtual Result<> read(FileId file, std::uint64_t offset, std::span<std::byte> out) = 0;
+  [[nodiscard]] virtual Result<> read(FileId file, std::uint64_t offset,
+                                      std::span<std::byte> out) = 0;
   [[nodiscard]] virtual Result<> write(FileId file, std::uint64_t offset,
                                        std::span<const std::byte> bytes) = 0;
 };

@@ -9,13 +9,13 @@
 // States     (accept) kAccepted ─► kReceived*, kSent* ─► kClosed, exactly once, always last
 #pragma once
 
+#include "penstock/result.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
-
-#include "penstock/result.h"
 
 namespace penstock::env {
 

@@ -1,9 +1,9 @@
 // How much a turn found to do: zero lets the core rest.
 #pragma once
 
-#include <cstdint>
-
 #include "penstock/units.h"
+
+#include <cstdint>
 
 namespace penstock::runtime {
 
