@@ -43,7 +43,7 @@ def test_commands():
     for heading, parts in by_heading.items():
         with harness.scratch("readme") as folder:
             (folder / "deploy").symlink_to(harness.ROOT / "deploy")
-            script = "trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n" + "".join(parts)
+            script = "trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n" + "".join(parts)
             done = subprocess.run(["bash", "-eu", "-o", "pipefail", "-c", script], cwd=folder,
                                   env=environment, capture_output=True, text=True, timeout=3000)
         assert done.returncode == 0, f"{heading}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
