@@ -7,9 +7,10 @@
 namespace penstock::retention {
 
 void Clock::observe(Nanos now_ns, WallMillis wall, bool synchronised) {
-  if (!running_) begin(now_ns, wall, synchronised);
+  const bool first = !running_;
+  if (first) begin(now_ns, wall, synchronised);
   seen_now_ = now_ns;
-  if (synchronised) hear(now_ns, wall);
+  if (synchronised) hear(now_ns, wall, first);
   reading_ = {.now = now(now_ns), .sure = sure()};
 }
 
@@ -44,7 +45,7 @@ void Clock::advance(std::int64_t millis) {
   base_ = base_ + millis;
 }
 
-void Clock::hear(Nanos now_ns, WallMillis wall) {
+void Clock::hear(Nanos now_ns, WallMillis wall, bool first) {
   if (!related_) {
     // The first synchronised reading ever: it tells where wall time is, not what time has passed.
     related_ = true;
@@ -63,7 +64,11 @@ void Clock::hear(Nanos now_ns, WallMillis wall) {
     return;
   }
   doubt_ = Doubt::kNone;
-  if (ahead_ > 0) {
+  if (ahead_ > 0 && !heard_ && !first) {
+    // Records were stamped by now. Were the time off adopted, they would age by it: it is not counted.
+    offset_ -= ahead_;
+    ahead_ = 0;
+  } else if (ahead_ > 0) {
     advance(ahead_);
     if (heard_) adopted_ += ahead_;
     ahead_ = 0;
@@ -105,8 +110,9 @@ storage::RetentionClockState Clock::state(Nanos now_ns) const {
   if (!running_) return saved_;
   storage::RetentionClockState state;
   state.retention_ms = now(now_ns).raw();
-  // What the wall clock shows when this clock is right; 0: nobody knows yet.
-  state.wall_ms = related_ ? state.retention_ms - offset_ : 0;
+  // What the wall clock shows when this clock is right; 0: this boot never learnt it, and its records
+  // must not age by what the next one learns.
+  state.wall_ms = heard_ ? state.retention_ms - offset_ : 0;
   return state;
 }
 

@@ -5,7 +5,8 @@
 // than the bounds below.
 //
 // The wall clock is heard only when the kernel calls it synchronised. It may be ahead of this clock by
-//   7 days    at the first synchronised reading of a boot: the box was off
+//   7 days    at the first reading of a boot, if that is synchronised: the box was off. A clock that is
+//             synchronised later does not count the time off: records stamped meanwhile would age by it
 //   10 min    in all later within that boot
 // and is then adopted. Beyond that, or as far behind, the clock is unsure and nothing expires, until
 // the wall clock comes back within bounds or someone says that it is right (`accept`). A box that never
@@ -60,7 +61,8 @@ class Clock {
   enum class Doubt : std::uint8_t { kNone, kAhead, kBehind };
 
   void begin(Nanos now, WallMillis wall, bool synchronised);
-  void hear(Nanos now, WallMillis wall);
+  // `first`: nothing was stamped in this boot yet.
+  void hear(Nanos now, WallMillis wall, bool first);
   void advance(std::int64_t millis);
 
   storage::RetentionClockState saved_;
