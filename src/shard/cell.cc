@@ -42,14 +42,17 @@ bool Cell::take(PutEntry& entry, Shard* shard, Nanos now) {
   const auto refuse = [&](ErrorCode error) {
     entry.stored = false;
     entry.error = error;
-    if (shard != nullptr) shard->refusing = entry.request->serial;
+    if (shard != nullptr) {
+      shard->refusing = entry.request->serial;
+      shard->refusal = error == ErrorCode::kThrottled ? ErrorCode::kThrottledInCall : error;
+    }
     ++counters_.records_refused;
     return false;
   };
   if (shard == nullptr || shard->life != ShardLife::kOpen || shard->removed) {
     return refuse(ErrorCode::kWrongShard);
   }
-  if (shard->refusing == entry.request->serial) return refuse(ErrorCode::kThrottledInCall);
+  if (shard->refusing == entry.request->serial) return refuse(shard->refusal);
   if (failed_) return refuse(ErrorCode::kFenced);
   if (journal_.append_state(false) == storage::AppendState::kFull) {
     return refuse(ErrorCode::kJournalFull);

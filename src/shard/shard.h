@@ -47,6 +47,7 @@ struct Shard {
   quota::TokenBucket read_bytes;
   quota::TokenBucket reads;
   std::uint64_t refusing = 0;  // serial of the call in which it last refused an entry
+  ErrorCode refusal = ErrorCode::kThrottledInCall;  // what later entries of that call hear
 
   void push(PutEntry& entry) {
     entry.next = nullptr;
