@@ -326,7 +326,7 @@ Config dev_config(std::string_view directory, std::uint16_t port_base, bool limi
   config.pin = cpus > 1;
   config.cells = 1;
   config.slot_bytes = 32 * kMiB;
-  config.journal_size_min = 128 * kMiB;
+  config.journal_size_min = 512 * kMiB;
   config.journal_size_max = 16 * kGiB;
   config.memory_budget = 512 * kMiB;
   config.https.port = port_base;
