@@ -136,6 +136,8 @@ class World {
     secrets_.credentials =
         std::make_shared<http::CredentialSet>(std::vector<http::Credential>{credential});
     stage_.retention_ms = time_.wall().raw();
+    // A write that the disk called good and put nowhere is lost, whoever acknowledged it.
+    if (weather_ == Weather::kLyingDisk) model_.forgive_loss();
   }
 
   WorldResult run() {
@@ -147,6 +149,12 @@ class World {
     }
     WorldResult result;
     result.findings = findings_;
+    constexpr std::array<std::string_view, 3> kWeathers = {"power cuts", "failing I/O",
+                                                           "lying disk"};
+    if (!findings_.empty()) {
+      result.findings.push_back(
+          fmt::format("weather: {}", kWeathers[static_cast<std::size_t>(weather_)]));
+    }
     result.trace_hash = storage_.trace_hash() ^ network_.trace_hash();
     result.sent = model_.sent();
     result.acknowledged = model_.acknowledged();
