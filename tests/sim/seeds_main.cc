@@ -43,7 +43,7 @@ constexpr Bug kBugs[] = {
     {"ignore-write-error", penstock::storage::Sabotage::kIgnoreWriteError},
     {"resurrect-after-truncate", penstock::storage::Sabotage::kResurrectAfterTruncate},
     {"ack-past-hole", penstock::storage::Sabotage::kAckPastHole},
-    {"trim-off-by-one", penstock::storage::Sabotage::kTrimOffByOne},
+    {"trim-off-by-one", penstock::storage::Sabotage::kTrimOffByOne, true},
     {"no-idle-block", penstock::storage::Sabotage::kNoIdleBlock},
     {"recycle-without-snapshot", penstock::storage::Sabotage::kRecycleWithoutSnapshot, true},
     {"open-children-early", penstock::storage::Sabotage::kOpenChildrenEarly},
