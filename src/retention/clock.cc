@@ -98,10 +98,9 @@ std::string_view Clock::reason() const {
     case Doubt::kNone:
       return {};
     case Doubt::kAhead:
-      return "the wall clock is further ahead than the time that can have passed; correct it, or "
-             "confirm it with `penstock clock accept`";
+      return "the wall clock is further ahead than the time that can have passed; correct it";
     case Doubt::kBehind:
-      return "the wall clock has gone back; correct it, or confirm it with `penstock clock accept`";
+      return "the wall clock has gone back; correct it";
   }
   return {};
 }
