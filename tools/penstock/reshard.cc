@@ -41,6 +41,9 @@ Attempt<ShardInfo> open_shard(const std::vector<ShardInfo>& shards, const std::s
   return std::unexpected(std::move(problem));
 }
 
+namespace {
+
+// The shards that are in the stream now and were not before.
 Ended show_children(client::KinesisClient& client, const std::string& stream,
                     const std::vector<ShardInfo>& before, bool json) {
   const auto shards = client::list_shards(client, stream);
@@ -77,6 +80,17 @@ Ended show_started(const std::string& stream, bool json) {
                stream, stream);
   }
   return Exit::kDone;
+}
+
+}  // namespace
+
+Ended show_outcome(client::KinesisClient& client, const std::string& stream,
+                   const std::vector<ShardInfo>& before, const std::string& failing,
+                   std::optional<std::chrono::milliseconds> wait, bool json) {
+  if (!wait) return show_started(stream, json);
+  const auto active = client::wait_active(client, stream, *wait);
+  if (!active) return std::unexpected(problem_of(active.error(), failing));
+  return show_children(client, stream, before, json);
 }
 
 }  // namespace penstock::tools

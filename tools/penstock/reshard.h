@@ -4,6 +4,8 @@
 #include "client/streams.h"
 #include "session.h"
 
+#include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,9 +18,11 @@ namespace penstock::tools {
 [[nodiscard]] Attempt<client::ShardInfo> open_shard(const std::vector<client::ShardInfo>& shards,
                                                     const std::string& id,
                                                     const std::string& failing);
-// Prints the shards that are in the stream now and were not before. REQUIRES: the stream is ACTIVE again.
-[[nodiscard]] Ended show_children(client::KinesisClient& client, const std::string& stream,
-                                  const std::vector<client::ShardInfo>& before, bool json);
-[[nodiscard]] Ended show_started(const std::string& stream, bool json);
+// After the service has taken the call: with a `wait`, until the stream is ACTIVE again, then the shards
+// that were not there `before`; without one, that it has begun.
+[[nodiscard]] Ended show_outcome(client::KinesisClient& client, const std::string& stream,
+                                 const std::vector<client::ShardInfo>& before,
+                                 const std::string& failing,
+                                 std::optional<std::chrono::milliseconds> wait, bool json);
 
 }  // namespace penstock::tools

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <optional>
 
 namespace penstock::tools {
 namespace {
@@ -50,10 +51,8 @@ Ended merge(const GlobalOptions& globals, const Options& options) {
   const auto done = client::merge_shards(client, options.name, ordered ? id : *adjacent,
                                          ordered ? *adjacent : id);
   if (!done) return std::unexpected(problem_of(done.error(), failing));
-  if (!options.wait) return show_started(options.name, globals.json());
-  const auto active = client::wait_active(client, options.name, session->client_options().timeout);
-  if (!active) return std::unexpected(problem_of(active.error(), failing));
-  return show_children(client, options.name, *shards, globals.json());
+  const auto wait = options.wait ? std::optional(session->client_options().timeout) : std::nullopt;
+  return show_outcome(client, options.name, *shards, failing, wait, globals.json());
 }
 
 }  // namespace
