@@ -20,7 +20,7 @@ namespace penstock::drivers {
 namespace {
 
 bool forbid_io_uring(int error) {
-  const auto answer = static_cast<std::uint32_t>(SECCOMP_RET_ERRNO | error);
+  const auto answer = SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(error);
   sock_filter filter[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
