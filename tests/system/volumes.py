@@ -35,6 +35,11 @@ def make_file_system(kind, device):
         run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard", device)
 
 
+def attached(device):
+    """Whether a loop device still stands on its file; a detached one that is mounted does."""
+    return subprocess.run(["losetup", device], capture_output=True).returncode == 0
+
+
 @contextlib.contextmanager
 def small_ext4(folder, megabytes):
     """A mounted ext4 of that size."""
@@ -112,8 +117,11 @@ class CutDisk:
 
     def restore(self):
         """Power on: the file system is taken down, as a reboot would, and mounted again."""
+        # Wholly down: the kernel ends a killed process's ring behind its back, and until then the old mount lives.
+        device = self.device
         run("umount", "-l", self.place)
         self._detach()
+        harness.eventually(lambda: not attached(device), what=f"the end of {device}")
         self.process.send_signal(signal.SIGUSR2)
         harness.eventually(lambda: "power on" in (self.exported / "state").read_text(), what="power")
         self._attach()
