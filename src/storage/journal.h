@@ -11,7 +11,7 @@
 // Allocates  in the constructor and when a segment seals; never per frame or block
 // Errors     a failed or short write fences the journal: nothing is acknowledged any more, the durable
 //            prefix stays readable. `can_append` says why not
-// States     Open ─► Fenced (until `penstockd --clear-fence`)
+// States     Open ─► Fenced (until `penstock cell clear`)
 // Source     src/storage/FORMAT.md; blueprint §5
 #pragma once
 

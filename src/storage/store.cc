@@ -161,6 +161,14 @@ Result<> Store::Impl::set_fence(CellId cell, bool fenced) {
   return commit(next);
 }
 
+Result<> Store::Impl::set_clock(RetentionClockState state) {
+  PENSTOCK_ASSERT(state.retention_ms >= clock.retention_ms);
+  Superblock next = superblock;
+  next.retention_ms = state.retention_ms;
+  next.wall_ms = state.wall_ms;
+  return commit(next);
+}
+
 Result<> Store::Impl::write_snapshot(const Snapshot& state) {
   PENSTOCK_ASSERT(state.cells.size() == superblock.cells);
   Snapshot ordered;
@@ -223,5 +231,6 @@ Result<Store::NewSlot> Store::grow(CellId cell, std::uint64_t bytes_max) {
 }
 Result<> Store::record_fence(CellId cell) { return impl_->set_fence(cell, true); }
 Result<> Store::clear_fence(CellId cell) { return impl_->set_fence(cell, false); }
+Result<> Store::record_clock(RetentionClockState clock) { return impl_->set_clock(clock); }
 
 }  // namespace penstock::storage

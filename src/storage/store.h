@@ -120,6 +120,9 @@ class Store {
   // The cell is read-only from the next start on, too, until `clear_fence`.
   [[nodiscard]] Result<> record_fence(CellId cell);
   [[nodiscard]] Result<> clear_fence(CellId cell);
+  // What the next start goes on from. REQUIRES: not before what `open` found; nothing was written
+  // since.
+  [[nodiscard]] Result<> record_clock(RetentionClockState clock);
 
  private:
   class Impl;

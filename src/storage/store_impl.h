@@ -29,6 +29,7 @@ class Store::Impl {
   Result<> write_snapshot(const Snapshot& next);
   Result<NewSlot> grow(CellId cell, std::uint64_t bytes_max);
   Result<> set_fence(CellId cell, bool fenced);
+  Result<> set_clock(RetentionClockState state);
 
   env::Volume& volume;
   Superblock superblock;

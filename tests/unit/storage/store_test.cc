@@ -214,6 +214,18 @@ TEST(Store, AFenceHoldsOverRestartsUntilItIsCleared) {
   EXPECT_FALSE(rig.cells[1].fenced);
 }
 
+TEST(Store, ARecordedClockGoesBeforeTheSnapshots) {
+  StoreRig rig(kSmall);
+  ASSERT_TRUE(rig.open().has_value());
+  ASSERT_TRUE(rig.store->write_snapshot(snapshot_of(2, 3, 9)).has_value());
+  ASSERT_TRUE(rig.open().has_value());
+  ASSERT_TRUE(rig.store->record_clock({.retention_ms = 9, .wall_ms = 5}).has_value());
+  ASSERT_TRUE(rig.open().has_value());
+  EXPECT_EQ(rig.store->retention_clock().retention_ms, 9);
+  EXPECT_EQ(rig.store->retention_clock().wall_ms, 5);
+  EXPECT_EQ(rig.store->catalogue_snapshot().at(0), std::byte{9});
+}
+
 TEST(Store, ASnapshotComesBackWhole) {
   StoreRig rig(kSmall);
   ASSERT_TRUE(rig.open().has_value());
