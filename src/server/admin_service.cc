@@ -170,8 +170,8 @@ std::vector<std::string> unready_reasons(const ServiceReport& service,
       if (cell.fenced) {
         reasons.push_back(
             fmt::format("cell {} is read-only after a failed write; look at the device, then stop "
-                        "penstockd and run: penstockd --clear-fence {}",
-                        cell.id.raw(), cell.id.raw()));
+                        "penstockd and run: penstock cell clear --data-dir {} --cell {}",
+                        cell.id.raw(), service.directory, cell.id.raw()));
       } else if (cell.journal.slots_free == 0) {
         reasons.push_back(fmt::format(
             "the journal of cell {} is full; wait for records to expire, raise [journal] size_max, "

@@ -17,6 +17,7 @@ namespace penstock::server {
 struct ServiceReport {
   std::string durability_class;  // "media" or "none"
   std::string version;
+  std::string directory;  // for the commands that mend
   bool draining = false;
   bool clock_sure = true;
   std::string clock_reason;

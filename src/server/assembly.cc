@@ -265,9 +265,14 @@ ServiceReport Server::report() {
   ServiceReport report;
   report.version = PENSTOCK_VERSION;
   report.durability_class = durability_class_;
+  report.directory = config_.directory;
   report.draining = draining_.load(std::memory_order_acquire);
   report.clock_sure = clock_->sure();
-  report.clock_reason = clock_->reason();
+  if (!report.clock_sure) {
+    report.clock_reason = fmt::format(
+        "{}; if it is right, stop penstockd and run: penstock clock accept --data-dir {}",
+        clock_->reason(), config_.directory);
+  }
   const catalog::Counts counts = catalog_->counts();
   report.streams = counts.streams;
   report.shards_open = counts.open_shards;

@@ -333,25 +333,4 @@ int check_daemon(const Config& config) {
   return kExitOk;
 }
 
-int clear_fence(const Config& config, std::uint16_t cell) {
-  auto volume = open_directory(config);
-  if (!volume) return refuse(volume.error());
-  auto store = storage::Store::open(**volume);
-  if (!store) {
-    return refuse(plain(store.error().code, "cannot open the data directory",
-                        std::string(text(store.error().code)), "a formatted data directory", ""));
-  }
-  if (cell >= (*store)->cells()) {
-    return refuse(plain(ErrorCode::kConfig, "there is no such cell", fmt::format("cell {}", cell),
-                        fmt::format("0 to {}", (*store)->cells() - 1), ""));
-  }
-  if (Result<> cleared = (*store)->clear_fence(CellId(cell)); !cleared) {
-    return refuse(plain(cleared.error().code, "cannot clear the fence",
-                        std::string(text(cleared.error().code)), "a device that takes writes",
-                        "look at the device first: dmesg, smartctl"));
-  }
-  fmt::print("cell {} will be writable at the next start\n", cell);
-  return kExitOk;
-}
-
 }  // namespace penstock::server

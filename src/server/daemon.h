@@ -5,13 +5,10 @@
 
 #include "server/config.h"
 
-#include <cstdint>
-
 namespace penstock::server {
 
 [[nodiscard]] int run_daemon(const Config& config, bool dev);
 // Prints what the configuration amounts to, and whether it can be had here.
 [[nodiscard]] int check_daemon(const Config& config);
-[[nodiscard]] int clear_fence(const Config& config, std::uint16_t cell);
 
 }  // namespace penstock::server

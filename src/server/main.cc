@@ -61,7 +61,6 @@ int main(int argc, char** argv) {
   std::uint16_t port_base = 4567;
   bool check = false;
   bool accept_not_durable = false;
-  int clear_fence = -1;
   auto* config_option = app.add_option("--config", config_path, "configuration file (TOML)");
   auto* dev_option =
       app.add_option("--dev", dev_directory,
@@ -77,9 +76,6 @@ int main(int argc, char** argv) {
   app.add_flag("--accept-not-durable", accept_not_durable,
                "start though the file system keeps nothing over a power cut (class `none`)");
   app.add_flag("--check", check, "check the configuration, print the memory plan, and exit");
-  app.add_option("--clear-fence", clear_fence,
-                 "make a cell writable again after a failed write, and exit")
-      ->check(CLI::Range(0, 63));
   CLI11_PARSE(app, argc, argv);
 
   penstock::server::Config config;
@@ -91,8 +87,5 @@ int main(int argc, char** argv) {
   }
   config.accept_not_durable = config.accept_not_durable || accept_not_durable;
   if (check) return penstock::server::check_daemon(config);
-  if (clear_fence >= 0) {
-    return penstock::server::clear_fence(config, static_cast<std::uint16_t>(clear_fence));
-  }
   return penstock::server::run_daemon(config, !dev_directory.empty());
 }

@@ -56,6 +56,14 @@ void add_commands(CLI::App& app, Context& context) {
   add_put(app, context);
   add_tail(app, context);
   add_fleet(app, context);
+  CLI::App* cell = app.add_subcommand("cell", "clear a cell's fence");
+  cell->require_subcommand(1);
+  cell->footer("\nExample:\n  penstock cell clear --data-dir /var/lib/penstock --cell 2");
+  add_cell_clear(*cell, context);
+  CLI::App* clock = app.add_subcommand("clock", "accept the wall clock");
+  clock->require_subcommand(1);
+  clock->footer("\nExample:\n  penstock clock accept --data-dir /var/lib/penstock");
+  add_clock_accept(*clock, context);
   add_doctor(app, context);
   add_version(app, context);
 }

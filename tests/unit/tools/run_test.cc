@@ -51,6 +51,10 @@ TEST(Run, EveryCommandTeachesByExample) {
                                                                  {"put", "--help"},
                                                                  {"tail", "--help"},
                                                                  {"fleet", "--help"},
+                                                                 {"cell", "--help"},
+                                                                 {"cell", "clear", "--help"},
+                                                                 {"clock", "--help"},
+                                                                 {"clock", "accept", "--help"},
                                                                  {"doctor", "--help"},
                                                                  {"version", "--help"}}) {
     const Outcome outcome = run_with(words);
