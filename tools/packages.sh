@@ -9,9 +9,9 @@ PACKAGES_build="g++ meson ninja-build ccache pkg-config cmake ca-certificates fl
   libtomlplusplus-dev liburing-dev"
 PACKAGES_test="clang-19 clang-format-19 libclang-rt-19-dev lld-19 binutils libgtest-dev python3
   python3-venv python3-pip awscli curl openssl procps zstd e2fsprogs xfsprogs mount util-linux
-  libfuse3-dev node:nodejs npm:npm"
+  libfuse3-dev node:nodejs npm:npm valgrind"
 PACKAGES_nightly="clang-tidy-19"
-PACKAGES_bench="libbenchmark-dev fio valgrind wrk node:nodejs npm:npm"
+PACKAGES_bench="fio valgrind wrk node:nodejs npm:npm"
 
 package_is_there() {  # one entry of a list
   case "$1" in

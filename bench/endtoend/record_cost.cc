@@ -1,9 +1,13 @@
-// Instructions per record, from decoded request to acknowledgement, without any I/O: run under
+// Instructions per record without any I/O: a data core over a disk that takes every write and forgets
+// it, in two functions that callgrind can tell apart:
 //
-//   valgrind --tool=callgrind --toggle-collect='penstock::bench::measured*' record_cost
+//   placing   from decoded request to frame in the block: hashed (--md5 1), routed, admitted, numbered,
+//             copied, the block sealed and submitted
+//   settling  from completed write to answered request
 //
-// with a disk that takes and forgets. bench/instruction_gate.py does so and compares with
-// bench/results.
+//   record_cost [--record 116] [--per-put 500] [--in-flight 1] [--shards 1] [--md5 0] [--rounds 100]
+//
+// bench/instruction_gate.py runs it and compares with bench/baseline.json.
 #include "bench/support/instant_disk.h"
 #include "bench/support/put_generator.h"
 #include "drivers/clock/sim/sim_clock.h"
@@ -18,9 +22,12 @@
 
 namespace penstock::bench {
 
-// Collected: routing, admission, numbering, placing, sealing, settling and answering.
-__attribute__((noinline)) void measured(PutGenerator& generator, InProcess& process, Nanos now) {
+__attribute__((noinline)) void placing(PutGenerator& generator, InProcess& process, Nanos now) {
   generator.fill(now);
+  process.turn();
+}
+
+__attribute__((noinline)) void settling(PutGenerator& generator, InProcess& process) {
   while (generator.in_flight() > 0) process.turn();
 }
 
@@ -32,12 +39,15 @@ int main(int argc, char** argv) {
   bench::PutLoad load;
   load.record_bytes = 116;  // 100 of data, 16 of key
   load.in_flight = 1;
-  int rounds = 200;
+  int rounds = 100;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string_view name = argv[i];
     const auto value = static_cast<std::uint32_t>(std::strtoul(argv[i + 1], nullptr, 10));
-    if (name == "--shards") options.shards = value;
     if (name == "--record") load.record_bytes = value;
+    if (name == "--per-put") load.per_put = value;
+    if (name == "--in-flight") load.in_flight = value;
+    if (name == "--shards") options.shards = value;
+    if (name == "--md5") load.hash_keys = value != 0;
     if (name == "--rounds") rounds = static_cast<int>(value);
   }
   options.slot_bytes = 32 * kMiB;
@@ -54,10 +64,13 @@ int main(int argc, char** argv) {
   bench::InProcess process(volume, writes, reads, clock, entropy, options,
                            [&] { time.advance_to(time.now() + 1'000); });
   bench::PutGenerator generator(process, options.shards, load);
+  const auto blocks_before = process.journal().blocks;
   for (int i = 0; i < rounds; ++i) {
-    bench::measured(generator, process, clock.now());
+    bench::placing(generator, process, clock.now());
+    bench::settling(generator, process);
     time.advance_to(time.now() + kNanosPerMilli);
   }
-  fmt::print("{{\"records\":{},\"failed\":{}}}\n", generator.stored(), generator.failed());
+  fmt::print("{{\"records\":{},\"blocks\":{},\"failed\":{}}}\n", generator.stored(),
+             process.journal().blocks - blocks_before, generator.failed());
   return generator.failed() == 0 ? 0 : 1;
 }

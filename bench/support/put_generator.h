@@ -1,7 +1,12 @@
-// Keeps a number of puts in flight on a data core, from records made before the run.
+// Keeps puts in flight on a data core, from records made before the run: random bytes, a key of 16
+// bytes each, dealt to the shards in turn.
+//
+// Owner      one thread, the data core's. Borrows the InProcess, which outlives it
+// Allocates  in the constructor, and for latencies
 #pragma once
 
 #include "bench/support/in_process.h"
+#include "route/md5.h"
 
 #include <cstdint>
 #include <memory>
@@ -14,6 +19,8 @@ struct PutLoad {
   std::uint32_t record_bytes = 1024;  // key included
   std::uint32_t per_put = 500;
   std::uint32_t in_flight = 16;
+  // Hashes the keys as a front door does; otherwise every entry comes with its hash.
+  bool hash_keys = false;
 };
 
 class PutGenerator {
@@ -21,6 +28,8 @@ class PutGenerator {
   PutGenerator(InProcess& target, std::uint32_t shards, const PutLoad& load);
   // Starts what is not in flight.
   void fill(Nanos now);
+  // Starts one put that was due at `due`: its latency counts from then. False: all are in flight.
+  [[nodiscard]] bool start_one(Nanos due, Nanos now);
   [[nodiscard]] std::uint64_t stored() const { return stored_; }
   [[nodiscard]] std::uint64_t failed() const { return failed_; }
   [[nodiscard]] std::size_t in_flight() const { return puts_.size() - free_.size(); }
@@ -33,11 +42,14 @@ class PutGenerator {
     PutGenerator* owner = nullptr;
     shard::PutRequest request;
     std::vector<shard::PutEntry> entries;
+    std::vector<route::KeyRef> keys;  // both empty unless keys are hashed
+    std::vector<base::HashKey> hashes;
     Nanos started;
   };
   static void done(shard::PutRequest& request, Nanos now);
 
   InProcess& target_;
+  std::string keys_;
   std::string data_;
   std::vector<std::unique_ptr<Put>> puts_;
   std::vector<Put*> free_;
