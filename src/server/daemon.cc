@@ -201,6 +201,13 @@ void report_start(const Server& server, const Config& config) {
   }
 }
 
+// A full disk is no reason not to serve: reads go on.
+void tell_clients(const Config& config) {
+  const auto written = write_client_config(config.directory, config.identity.region,
+                                           "https://" + config.https.text());
+  if (!written) log(LogLevel::kWarning, "client_config", written.error());
+}
+
 // Waits for SIGTERM or SIGINT, feeding the watchdog of the service manager meanwhile.
 int wait_for_signal(const sigset_t& signals,
                     const std::vector<std::unique_ptr<CoreThread>>& threads, env::Clock& clock) {
@@ -272,6 +279,7 @@ int run_daemon(const Config& config, bool dev) {
   if (!server) return refuse(server.error());
   report_start(**server, config);
   if (auto open = (*server)->listen(); !open) return refuse(open.error());
+  if (dev) tell_clients(config);
 
   std::vector<std::unique_ptr<CoreThread>> threads;
   for (std::size_t i = 0; i < rigs.size(); ++i) {

@@ -8,7 +8,9 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <span>
 #include <sstream>
 #include <sys/stat.h>
@@ -119,6 +121,23 @@ std::expected<ServerFiles, std::string> prepare_files(
     return std::unexpected(fmt::format("{} is not a token key of 32 bytes", token_path));
   }
   return files;
+}
+
+std::expected<void, std::string> write_client_config(const std::string& directory,
+                                                     const std::string& region,
+                                                     const std::string& endpoint_url) {
+  const std::string path = directory + "/config";
+  std::error_code failed;
+  const auto ca = std::filesystem::canonical(directory + "/ca.pem", failed);
+  if (failed) return std::unexpected(fmt::format("no {}/ca.pem: {}", directory, failed.message()));
+  const std::string content = fmt::format(
+      "# Where penstockd --dev listens; written again at its start when that changes.\n"
+      "[default]\nregion = {}\nendpoint_url = {}\nca_bundle = {}\n",
+      region, endpoint_url, ca.string());
+  std::ifstream in(path);
+  const std::string present((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  if (present == content) return {};
+  return write_file(path, content, 0644);
 }
 
 std::expected<std::vector<http::Credential>, std::string> read_credentials(

@@ -1,5 +1,5 @@
 // What a data directory needs so that clients can reach it: access keys, and a certificate of an own
-// authority. Made once, at the first start; never overwritten.
+// authority. Made once, at the first start; never overwritten. Under --dev also where it listens.
 //
 // Errors     text of what failed, with path and reason
 #pragma once
@@ -28,6 +28,14 @@ struct ServerFiles {
 [[nodiscard]] std::expected<ServerFiles, std::string> prepare_files(
     const std::string& directory, const std::string& region, const std::string& credentials_file,
     const std::string& certificate_file, const std::string& key_file, env::Entropy& entropy);
+
+// <directory>/config: an AWS configuration file with region, address and CA bundle, for AWS_CONFIG_FILE
+// and `penstock --dir`. Not in `credentials`, because endpoint_url and ca_bundle are settings of the
+// configuration file (AWS SDKs and Tools Reference Guide). Written when it says something else: ports
+// may change with every start.
+[[nodiscard]] std::expected<void, std::string> write_client_config(const std::string& directory,
+                                                                   const std::string& region,
+                                                                   const std::string& endpoint_url);
 
 // Every profile of a shared credentials file that has both an access key id and a secret.
 [[nodiscard]] std::expected<std::vector<http::Credential>, std::string> read_credentials(

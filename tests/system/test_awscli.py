@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 
 import harness
 
@@ -68,6 +69,31 @@ def test_awscli_http():
 
 def test_awscli_tls():
     session(tls=True)
+
+
+def test_configuration_file():
+    """DIR/config says where the daemon listens: Debian's CLI takes the CA from it, boto3 and penstock everything.
+    A start on other ports writes it again."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+
+    def answers(daemon):
+        environment["AWS_SHARED_CREDENTIALS_FILE"] = str(daemon.directory / "credentials")
+        environment["AWS_CONFIG_FILE"] = str(daemon.directory / "config")
+        commands = [[sys.executable, "-c", "import boto3; print(boto3.client('kinesis').list_streams()['StreamNames'])"],
+                    [harness.BUILD / "tools" / "penstock" / "penstock", "--dir", daemon.directory, "stream", "list"]]
+        if AWS.exists():
+            commands.append([AWS, "kinesis", "list-streams", "--endpoint-url", daemon.https])
+        for command in commands:
+            done = subprocess.run(command, env=environment, capture_output=True, text=True)
+            assert done.returncode == 0 and "fleet" in done.stdout, (command, done.stdout, done.stderr)
+
+    with harness.daemon("configuration") as daemon:
+        harness.create_stream(daemon.boto3(), "fleet", 1)
+        answers(daemon)
+        assert daemon.terminate() == 0
+        with harness.Daemon(daemon.directory) as moved:
+            assert moved.port != daemon.port
+            answers(moved)
 
 
 harness.run(globals())

@@ -29,7 +29,7 @@ void add_globals(CLI::App& app, GlobalOptions& globals) {
   app.add_option("--endpoint", globals.endpoint,
                  "service to talk to (default https://localhost:4567, or AWS_ENDPOINT_URL)");
   app.add_option("--dir", globals.dir,
-                 "data directory of penstockd --dev: takes credentials and ca.pem from it");
+                 "data directory of penstockd --dev: takes address, keys and CA from it");
   app.add_option("--ca", globals.ca, "CA bundle that the server's certificate must chain to");
   app.add_option("--credentials", globals.credentials,
                  "AWS credentials file (default AWS_SHARED_CREDENTIALS_FILE, ~/.aws/credentials)");

@@ -68,7 +68,8 @@ Attempt<Sources> sources_of(const GlobalOptions& options, const Environment& env
   Sources sources;
   if (!options.dir.empty()) {
     const std::string path = first_of({options.credentials, options.dir + "/credentials"});
-    auto profile = read_files(first_of({options.profile, "default"}), {path}, path);
+    auto profile =
+        read_files(first_of({options.profile, "default"}), {path, options.dir + "/config"}, path);
     if (!profile) return std::unexpected(std::move(profile.error()));
     sources.profile = std::move(*profile);
     return sources;
