@@ -23,8 +23,10 @@ Ended clear(const GlobalOptions& globals, const Options& options) {
   if (!directory) return std::unexpected(std::move(directory.error()));
   const std::vector<storage::RecoveredCell> cells = directory->store().take_cells();
   if (options.cell >= cells.size()) {
-    Problem problem{Exit::kNotFound, number(ErrorCode::kNotFound),
-                    fmt::format("there is no cell {} in {}", options.cell, directory->path()), {}};
+    Problem problem{Exit::kNotFound,
+                    number(ErrorCode::kNotFound),
+                    fmt::format("there is no cell {} in {}", options.cell, directory->path()),
+                    {}};
     return std::unexpected(
         std::move(problem.needed(fmt::format("--cell 0 to {}", cells.size() - 1))));
   }

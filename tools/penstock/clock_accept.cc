@@ -81,8 +81,7 @@ Ended run_accept(const GlobalOptions& globals, const Options& options) {
 
 void add_clock_accept(CLI::App& clock, Context& context) {
   auto options = std::make_shared<Options>();
-  CLI::App* command =
-      clock.add_subcommand("accept", "say that this machine's wall clock is right");
+  CLI::App* command = clock.add_subcommand("accept", "say that this machine's wall clock is right");
   command->add_option("--data-dir", options->data_dir,
                       "data directory of a stopped penstockd (default --dir)");
   command->footer(R"(

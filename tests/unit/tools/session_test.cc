@@ -62,8 +62,7 @@ TEST_F(SessionTest, AnOptionGoesBeforeTheEnvironment) {
 }
 
 TEST_F(SessionTest, ADataDirectorySaysEverything) {
-  write("credentials",
-        "[default]\naws_access_key_id=D\naws_secret_access_key=d\nregion=r\n");
+  write("credentials", "[default]\naws_access_key_id=D\naws_secret_access_key=d\nregion=r\n");
   write("config", "[default]\nregion=other\nendpoint_url=http://h:5\n");
   environment_["AWS_ACCESS_KEY_ID"] = "E";
   environment_["AWS_SECRET_ACCESS_KEY"] = "e";
