@@ -6,6 +6,7 @@
 #include <openssl/sha.h>
 
 #include <algorithm>
+#include <cerrno>
 
 namespace penstock::storage {
 namespace {
@@ -67,7 +68,7 @@ Result<Superblock> read_superblock(env::Volume& volume, env::FileId file) {
         volume.read(file, kSuperblockOffsets[i], sector.bytes().first(format::kSectorBytes));
     if (read) {
       copies[i] = format::load<Superblock>(sector.bytes());
-    } else {
+    } else if (read.error().detail != ENODATA) {  // a file that ends before it holds no copy there
       failure = read.error();
     }
   }
