@@ -128,7 +128,7 @@ void Cell::settle_ticket(Ticket& ticket, bool durable, Nanos now) {
       entry->error = ErrorCode::kUnknownOutcome;
     }
     if (!durable) counters_.records_unknown += ticket.entries;
-    settle_entry_list(ticket.head, ticket.entries, now);
+    outlet_.settled(ticket.head, ticket.entries, now);
   }
   ticket.head = ticket.tail = nullptr;
   ticket.entries = 0;
@@ -147,8 +147,15 @@ void Cell::settle_ticket(Ticket& ticket, bool durable, Nanos now) {
   ticket.commands.clear();
 }
 
-void Cell::settle_entry_list(PutEntry* head, std::uint32_t count, Nanos now) {
-  outlet_.settled(head, count, now);
+void Cell::refuse(PutEntry& entry, ErrorCode error, Nanos now) {
+  entry.next = nullptr;
+  entry.stored = false;
+  entry.error = error;
+  if (error == ErrorCode::kUnknownOutcome) ++counters_.records_unknown;
+  if (error != ErrorCode::kUnknownOutcome && error != ErrorCode::kWrongShard) {
+    ++counters_.records_refused;  // of a wrong shard, the front door asks the right one
+  }
+  outlet_.settled(&entry, 1, now);
 }
 
 // The journal is fenced: nothing in flight has a known outcome, nothing pending will be written.
@@ -177,14 +184,7 @@ void Cell::refuse_pending(ErrorCode error, Nanos now) {
     Shard& shard = *touched_head_;
     touched_head_ = shard.next_touched;
     shard.touched = false;
-    while (shard.pending_head != nullptr) {
-      PutEntry& entry = shard.pop();
-      entry.next = nullptr;
-      entry.stored = false;
-      entry.error = error;
-      ++counters_.records_refused;
-      settle_entry_list(&entry, 1, now);
-    }
+    while (shard.pending_head != nullptr) refuse(shard.pop(), error, now);
     remove_if_idle(shard);
   }
 }
@@ -202,10 +202,7 @@ void Cell::expire(Nanos now) {
       PutEntry* following = entry->next;
       entry->next = nullptr;
       if (late(*entry)) {
-        entry->stored = false;
-        entry->error = ErrorCode::kUnknownOutcome;
-        ++counters_.records_unknown;
-        settle_entry_list(entry, 1, now);
+        refuse(*entry, ErrorCode::kUnknownOutcome, now);
       } else {
         (keep_tail == nullptr ? keep_head : keep_tail->next) = entry;
         keep_tail = entry;
@@ -219,12 +216,7 @@ void Cell::expire(Nanos now) {
   }
   for (Shard* shard = touched_head_; shard != nullptr; shard = shard->next_touched) {
     while (shard->pending_head != nullptr && late(*shard->pending_head)) {
-      PutEntry& entry = shard->pop();
-      entry.next = nullptr;
-      entry.stored = false;
-      entry.error = ErrorCode::kOverloaded;
-      ++counters_.records_refused;
-      settle_entry_list(&entry, 1, now);
+      refuse(shard->pop(), ErrorCode::kOverloaded, now);
     }
   }
 }

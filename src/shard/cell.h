@@ -106,7 +106,7 @@ class Cell {
   void fail_all(Nanos now);
   void refuse_all(Nanos now);
   void refuse_pending(ErrorCode error, Nanos now);
-  void settle_entry_list(PutEntry* head, std::uint32_t count, Nanos now);
+  void refuse(PutEntry& entry, ErrorCode error, Nanos now);
   void touch(Shard& shard);
   void apply_open(CellCommand& command, Nanos now);
   void apply_close(CellCommand& command);

@@ -91,13 +91,7 @@ void Cell::apply_open(CellCommand& command, Nanos) {
 void Cell::apply_close(CellCommand& command) {
   Shard& shard = *find(command.shard);
   if (shard.life == ShardLife::kOpen) shard.life = ShardLife::kClosing;
-  while (shard.pending_head != nullptr) {
-    PutEntry& entry = shard.pop();
-    entry.next = nullptr;
-    entry.stored = false;
-    entry.error = ErrorCode::kWrongShard;
-    settle_entry_list(&entry, 1, turn_now_);
-  }
+  while (shard.pending_head != nullptr) refuse(shard.pop(), ErrorCode::kWrongShard, turn_now_);
   command.control.kind = storage::ShardControlKind::kClose;
   command.control.index = shard.next.raw();
   command.last_arrival = shard.last_arrival;

@@ -15,7 +15,8 @@ void Cell::read(ReadRequest& request, Nanos now, WallMillis wall) {
   request.millis_behind = 0;
   Shard* shard = find(request.shard);
   if (shard == nullptr) {
-    request.outcome = fail(ErrorCode::kNotFound);
+    // A fenced cell could not store the opening of a shard that the catalogue has already shown.
+    request.outcome = fail(journal_.fenced() ? ErrorCode::kFenced : ErrorCode::kNotFound);
     outlet_.finished(request, now);
     return;
   }

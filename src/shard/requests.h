@@ -66,7 +66,8 @@ struct ReadRequest {
   void (*done)(ReadRequest& request, Nanos now) = nullptr;
   void* context = nullptr;
   // Out.
-  Result<> outcome;     // kThrottled, kNotFound (no such shard), kDataLoss, kSystem
+  Result<>
+      outcome;  // kThrottled, kNotFound (no such shard), kFenced (not opened), kDataLoss, kSystem
   RecordIndex next;     // where the next read goes on
   bool at_end = false;  // closed shard, everything read
   std::int64_t millis_behind = 0;
