@@ -13,8 +13,8 @@ namespace {
 
 std::string filler(drivers::SimRandom& random) {
   // Mostly small, some that need a block of their own.
-  const std::uint64_t kind = random.below(200);
-  const std::size_t bytes = kind == 0 ? 300'000 : kind < 10 ? 9'000 : random.below(300);
+  const std::uint64_t kind = random.below(2'000);
+  const std::size_t bytes = kind == 0 ? 300'000 : kind < 100 ? 9'000 : random.below(300);
   return std::string(bytes, static_cast<char>('a' + random.below(26)));
 }
 
@@ -32,7 +32,7 @@ void Writer::poll(Nanos now, WallMillis wall) {
   if (client_.busy()) {
     if (const std::optional<WireAnswer> answer = client_.poll()) {
       finish(*answer);
-      next_ = now + random_.between(0, 20 * kNanosPerMilli);
+      next_ = now + random_.between(0, 60 * kNanosPerMilli);
     }
     return;
   }
@@ -66,6 +66,7 @@ void Writer::start(Nanos now, WallMillis wall) {
 void Writer::finish(const WireAnswer& answer) {
   const std::vector<Sent> sent = std::exchange(sent_, {});
   if (answer.status != 200) {
+    stage_.refusal = fmt::format("{} {}", answer.status, answer.body);
     // 400 certainly stored nothing; anything else may have.
     if (answer.status == 400) {
       for (const Sent& record : sent) stage_.model.refused(record.data);
@@ -89,7 +90,10 @@ void Writer::finish(const WireAnswer& answer) {
     if (sequence && shard) {
       stage_.model.acknowledged(record.data, *shard, *sequence, stage_.retention_ms);
       ++acknowledged_;
-    } else if (code == "ProvisionedThroughputExceededException") {
+      continue;
+    }
+    stage_.refusal = std::string(entry);
+    if (code == "ProvisionedThroughputExceededException") {
       stage_.model.refused(record.data);
     }
   }

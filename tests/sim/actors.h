@@ -23,7 +23,8 @@ struct Stage {
   std::string stream;
   // The clock that expiry goes by, as the harness reckons it.
   std::int64_t retention_ms = 0;
-  bool quiet = false;  // actors finish what they do and start nothing more
+  bool quiet = false;     // actors finish what they do and start nothing more
+  std::string refusal{};  // the last one that a writer got
 };
 
 class Actor {

@@ -58,7 +58,7 @@ std::vector<std::string> Model::check(const std::vector<SeenShard>& shards) cons
     const SeenRecord* record;
     std::size_t position;
   };
-  std::map<std::string_view, std::vector<Place>> by_data;
+  std::unordered_map<std::string_view, std::vector<Place>> by_data;
   std::map<std::pair<std::string_view, std::string_view>, std::string_view> by_number;
   std::size_t position = 0;
   for (const SeenShard* shard : lineage(shards)) {
@@ -103,13 +103,19 @@ std::vector<std::string> Model::check(const std::vector<SeenShard>& shards) cons
       continue;
     }
     const Place& place = places->second.front();
-    if (place.shard->id != attempt.shard || place.record->sequence != attempt.sequence) {
+    // Where the disk lost what it called good, the opening of a shard may be lost, and a later one be
+    // of another second, which is a part of the number.
+    const bool renumbered = loss_forgiven_ && place.shard->id == attempt.shard;
+    if (place.shard->id != attempt.shard ||
+        (place.record->sequence != attempt.sequence && !renumbered)) {
       find(fmt::format("'{}' was acknowledged as {} of {}, and is {} of {}", data.substr(0, 40),
                        attempt.sequence, attempt.shard, place.record->sequence, place.shard->id));
     }
-    by_key[{attempt.writer, attempt.key}].push_back(&attempt);
+    if (place.record->sequence == attempt.sequence) {
+      by_key[{attempt.writer, attempt.key}].push_back(&attempt);
+    }
   }
-  std::map<const Attempt*, std::size_t> positions;
+  std::unordered_map<const Attempt*, std::size_t> positions;
   for (const auto& [data, attempt] : attempts_) {
     if (const auto places = by_data.find(data); places != by_data.end()) {
       positions[&attempt] = places->second.front().position;

@@ -9,9 +9,9 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace penstock::sim {
@@ -65,7 +65,7 @@ class Model {
     std::uint64_t order = 0;  // of acknowledgements
     std::int64_t at = 0;      // when acknowledged, on the clock that expiry goes by
   };
-  std::map<std::string, Attempt> attempts_;                          // by data
+  std::unordered_map<std::string, Attempt> attempts_;                // by data
   std::map<std::pair<std::string, std::string>, std::string> seen_;  // (shard, sequence) → data
   std::uint64_t next_order_ = 1;
   std::size_t acknowledged_count_ = 0;

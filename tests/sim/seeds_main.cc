@@ -2,6 +2,7 @@
 //
 //   sim_seeds [--from S] [--seeds N]     N seeds from S on (PENSTOCK_SIM_SEEDS, default 20)
 //   sim_seeds --seed S                   one seed, twice: the same history both times
+//   sim_seeds --tell S                   one seed, with what happens life by life
 //   sim_seeds --bug NAME [--seeds N]     a planted bug that must be found within N seeds (default 500)
 //   sim_seeds --bugs                     every planted bug of the whole-server simulation
 //
@@ -112,6 +113,15 @@ int run_twice(std::uint64_t seed) {
   return first.findings.empty() ? 0 : 1;
 }
 
+int tell(std::uint64_t seed) {
+  WorldOptions options;
+  options.seed = seed;
+  options.tell = true;
+  const WorldResult result = run_world(options);
+  if (!result.findings.empty()) print_findings(seed, result);
+  return result.findings.empty() ? 0 : 1;
+}
+
 #ifdef PENSTOCK_SABOTAGE
 // In a process of its own: an assertion that stops the server is a way of finding the bug, too.
 int find_bug(const Bug& bug, std::uint64_t seeds) {
@@ -157,6 +167,7 @@ int main(int argc, char** argv) {
     const std::string_view argument = argv[i];
     const auto value = [&]() -> const char* { return i + 1 < argc ? argv[++i] : "0"; };
     if (argument == "--seed") return run_twice(std::strtoull(value(), nullptr, 10));
+    if (argument == "--tell") return tell(std::strtoull(value(), nullptr, 10));
     if (argument == "--from") from = std::strtoull(value(), nullptr, 10);
     if (argument == "--seeds") seeds = std::strtoull(value(), nullptr, 10);
     if (argument == "--bug") bug_name = value();

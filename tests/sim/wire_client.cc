@@ -36,10 +36,13 @@ void WireClient::call(std::string_view operation, std::string_view body, WallMil
 
 std::optional<WireAnswer> WireClient::poll() {
   if (!in_flight_) return std::nullopt;
-  received_ += network_->client_take(*connection_);
-  if (std::optional<WireAnswer> answer = parse()) {
-    in_flight_ = false;
-    return answer;
+  const std::string more = network_->client_take(*connection_);
+  if (!more.empty()) {
+    received_ += more;
+    if (std::optional<WireAnswer> answer = parse()) {
+      in_flight_ = false;
+      return answer;
+    }
   }
   if (!ended()) return std::nullopt;
   in_flight_ = false;
@@ -58,19 +61,20 @@ bool WireClient::ended() {
 }
 
 std::optional<WireAnswer> WireClient::parse() {
-  const std::size_t head = received_.find("\r\n\r\n");
-  if (head == std::string::npos) return std::nullopt;
+  const std::size_t end = received_.find("\r\n\r\n");
+  if (end == std::string::npos) return std::nullopt;
+  const std::string_view head = std::string_view(received_).substr(0, end);
   constexpr std::string_view kLength = "Content-Length: ";
-  const std::size_t length_at = received_.find(kLength);
   std::size_t length = 0;
-  if (length_at < head) {
-    std::from_chars(received_.data() + length_at + kLength.size(), received_.data() + head, length);
+  if (const std::size_t at = head.find(kLength); at != std::string_view::npos) {
+    std::from_chars(head.data() + at + kLength.size(), head.data() + end, length);
   }
-  if (received_.size() < head + 4 + length) return std::nullopt;
+  if (received_.size() < end + 4 + length) return std::nullopt;
   WireAnswer answer;
-  std::from_chars(received_.data() + 9, received_.data() + 12, answer.status);
-  answer.body = received_.substr(head + 4, length);
-  if (received_.find("Connection: close") < head) connection_.reset();
+  std::from_chars(head.data() + 9, head.data() + 12, answer.status);
+  const bool closes = head.find("Connection: close") != std::string_view::npos;
+  answer.body = received_.substr(end + 4, length);
+  if (closes) connection_.reset();
   return answer;
 }
 

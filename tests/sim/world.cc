@@ -111,6 +111,15 @@ std::string describe_cells(const ingest::DataCore& core) {
   return text;
 }
 
+bool any_fenced(Life& life) {
+  for (std::size_t i = 0; i < life.server().data_cores(); ++i) {
+    for (const auto& cell : life.server().data_core(i).core().cells()) {
+      if (cell->fenced()) return true;
+    }
+  }
+  return false;
+}
+
 class World {
  public:
   explicit World(const WorldOptions& options)
@@ -125,9 +134,9 @@ class World {
     config_.admin.port = 0;
     config_.data_cpus.assign(options.data_cores, 0);
     config_.cells = static_cast<std::uint16_t>(options.data_cores + random_.below(2));
-    config_.slot_bytes = 4 * kMiB;
+    config_.slot_bytes = 1 * kMiB;  // the smallest: many segments
     config_.journal_size_min = 0;
-    config_.journal_size_max = 64 * kMiB * config_.cells;
+    config_.journal_size_max = 32 * kMiB * config_.cells;
     config_.connections_max = 64;
     credentials_ = {"AKIDSIM", "secret", "", config_.identity.region, "kinesis"};
     http::Credential credential;
@@ -135,7 +144,8 @@ class World {
     credential.secret_access_key = credentials_.secret_access_key;
     secrets_.credentials =
         std::make_shared<http::CredentialSet>(std::vector<http::Credential>{credential});
-    stage_.retention_ms = time_.wall().raw();
+    started_ms_ = time_.wall().raw();
+    stage_.retention_ms = started_ms_;
     // A write that the disk called good and put nowhere is lost, whoever acknowledged it.
     if (weather_ == Weather::kLyingDisk) model_.forgive_loss();
   }
@@ -158,7 +168,7 @@ class World {
     result.trace_hash = storage_.trace_hash() ^ network_.trace_hash();
     result.sent = model_.sent();
     result.acknowledged = model_.acknowledged();
-    result.simulated_nanos = time_.now().raw();
+    result.simulated_nanos = time_.now().raw() - off_nanos_;
     for (std::size_t i = 0; i < drivers::kDiskFaults; ++i) {
       const auto fault = static_cast<drivers::DiskFault>(i);
       result.faults.emplace_back(fmt::format("disk_{}", drivers::name(fault)),
@@ -181,13 +191,13 @@ class World {
     if (weather_ == Weather::kFailingIo) {
       options.rates.write_error = 0.0005;
       options.rates.short_write = 0.0005;
-      options.rates.read_error = 0.002;
-      options.rates.stall = 0.001;
+      options.rates.read_error = 0.01;
+      options.rates.stall = 0.002;
     }
     if (weather_ == Weather::kLyingDisk) {
-      options.rates.misdirected_write = 0.0005;
-      options.rates.lost_write = 0.0005;
-      options.rates.read_flip = 0.002;
+      options.rates.misdirected_write = 0.001;
+      options.rates.lost_write = 0.001;
+      options.rates.read_flip = 0.01;
     }
     return options;
   }
@@ -196,6 +206,18 @@ class World {
     drivers::SimNetworkOptions options;
     options.rates = {.delay = 0.001, .split = 0.1, .reset = 0.0005};
     return options;
+  }
+
+  template <class... Args>
+  void tell(fmt::format_string<Args...> text, Args&&... args) {
+    if (!options_.tell) return;
+    fmt::print("{:12.6f} {}\n", static_cast<double>(time_.now().raw()) / 1e9,
+               fmt::format(text, std::forward<Args>(args)...));
+  }
+  void tell_recovery(const storage::RecoveryReport& report) {
+    tell("recovered: {} blocks scanned, {} torn, {} quarantined", report.blocks_scanned,
+         report.torn_blocks, report.quarantined_blocks);
+    for (const std::string& note : report.notes) tell("  {}", note);
   }
 
   void make_actors() {
@@ -210,6 +232,7 @@ class World {
   // The last life has a good disk and a good clock: what is broken by then must show, what is not
   // must make progress.
   void calm_down() {
+    storage_.cut_power_at(0, drivers::SimCutPhase::kAfter);
     storage_.set_rates({});
     storage_.set_capacity(64 * kGiB);
     time_.set_wall_synchronised(true);
@@ -217,21 +240,34 @@ class World {
 
   // False: nothing more can be learnt from this run.
   [[nodiscard]] bool live(bool last) {
+    tell("boot");
+    // Recovery, too, is cut short now and then.
+    if (!last && random_.chance(0.15)) arm_cut(40);
     auto life = std::make_unique<Life>(time_, storage_, network_, options_, random_.next());
     std::string why;
     if (!life->boot(config_, secrets_, why)) {
-      // A disk that fails or lies may leave nothing to start from; then the server must say so, and
-      // does.
-      if (weather_ == Weather::kPowerCuts) findings_.push_back("the server does not start: " + why);
-      return false;
+      tell("does not start: {}", why);
+      if (!storage_.powered()) return end(std::move(life), false);
+      // A disk that lies may leave nothing to start from, and one that fails may start the next time.
+      if (weather_ == Weather::kLyingDisk) return false;
+      if (weather_ == Weather::kPowerCuts || last) {
+        findings_.push_back("the server does not start: " + why);
+        return false;
+      }
+      ++harness_faults_["start_refused"];
+      return end(std::move(life), false);
     }
+    tell_recovery(life->server().recovery());
     // A cut alone leaves nothing that recovery has to complain of.
     if (weather_ == Weather::kPowerCuts) {
       for (const std::string& note : life->server().recovery().notes) {
         findings_.push_back("recovery after a power cut: " + note);
       }
     }
-    if (!run_until(*life, 30 * kNanosPerSecond, [&] { return life->server().ready(); })) {
+    const bool ready = run_until(*life, 30 * kNanosPerSecond,
+                                 [&] { return life->server().ready() || !storage_.powered(); });
+    if (!storage_.powered()) return end(std::move(life), true);
+    if (!ready) {
       findings_.emplace_back("the server does not become ready");
       return false;
     }
@@ -239,7 +275,7 @@ class World {
     if (!findings_.empty()) return false;
     stage_.quiet = false;
     const std::int64_t length = random_.between(kNanosPerSecond / 5, options_.life_nanos_max);
-    if (!last && random_.chance(0.3)) arm_cut();
+    if (!last && random_.chance(0.3)) arm_cut(400);
     run_until(*life, length, [&] {
       disturb();
       return !storage_.powered();
@@ -248,14 +284,13 @@ class World {
       finish(*life);
       return false;
     }
-    end(std::move(life));
-    return true;
+    return end(std::move(life), true);
   }
 
   // A power cut at an exact write rather than at an exact time.
-  void arm_cut() {
+  void arm_cut(std::uint64_t mutations) {
     storage_.cut_power_at(
-        storage_.mutations() + 1 + random_.below(400),
+        storage_.mutations() + 1 + random_.below(mutations),
         random_.chance(0.5) ? drivers::SimCutPhase::kDuring : drivers::SimCutPhase::kAfter);
     ++harness_faults_["cut_at_write"];
   }
@@ -263,8 +298,8 @@ class World {
   void disturb() {
     if (options_.clock_faults && random_.chance(0.00002)) step_clock();
     if (weather_ == Weather::kLyingDisk && random_.chance(0.00002)) flip_bit();
-    if (weather_ == Weather::kFailingIo && random_.chance(0.00002)) {
-      storage_.set_capacity(random_.chance(0.5) ? 150 * kMiB : 1 * kGiB);
+    if (weather_ == Weather::kFailingIo && random_.chance(0.0001)) {
+      storage_.set_capacity(random_.chance(0.7) ? storage_.used_bytes() : 1 * kGiB);
       ++harness_faults_["disk_full_and_freed"];
     }
   }
@@ -275,6 +310,7 @@ class World {
     // Stepped there and back: requests are signed by the same clock, so both sides agree.
     time_.step_wall(steps[random_.below(steps.size())]);
     time_.set_wall_synchronised(random_.chance(0.7));
+    tell("clock step to wall {} ms", time_.wall().raw());
     ++harness_faults_["clock_step"];
   }
 
@@ -285,8 +321,9 @@ class World {
     model_.forgive_loss();
   }
 
-  void end(std::unique_ptr<Life> life) {
-    const std::uint64_t how = storage_.powered() ? random_.below(4) : 0;
+  // `booted`: the server ran. Always true: the run goes on.
+  bool end(std::unique_ptr<Life> life, bool booted) {
+    const std::uint64_t how = !storage_.powered() ? 0 : booted ? random_.below(4) : 2;
     if (how == 1) {  // clean stop
       stage_.quiet = true;
       life->server().drain();
@@ -308,20 +345,28 @@ class World {
       if (storage_.powered()) storage_.cut_power();
       ++harness_faults_["power_cut"];
     }
+    for (std::size_t i = 0; booted && i < life->server().data_cores(); ++i) {
+      tell("core {}: {}", i, describe_cells(life->server().data_core(i).core()));
+    }
+    tell("end: {}, {} acknowledged",
+         how == 1   ? "clean stop"
+         : how == 2 ? "kill"
+                    : "power cut",
+         model_.acknowledged());
     for (const auto& actor : actors_) actor->lose_server();
     life.reset();
     if (random_.chance(0.2)) off_for_hours();
+    storage_.cut_power_at(0, drivers::SimCutPhase::kAfter);
     storage_.restart();
     time_.reboot();
+    return true;
   }
 
   // The machine stays off: time passes for retention too.
   void off_for_hours() {
     const std::int64_t hours = random_.between(1, 40);
     time_.advance_to(time_.now() + hours * kHour);
-    stage_.retention_ms += hours * kMillisPerHour;
-    // Records live 24 h at least; nothing younger than that by any clock may be gone.
-    model_.expired_before(stage_.retention_ms - 24 * kMillisPerHour);
+    off_nanos_ += hours * kHour;
     was_off_ = true;
     ++harness_faults_["off_for_hours"];
   }
@@ -346,7 +391,8 @@ class World {
         }
         time_.advance_to(std::max(next, time_.now() + 1'000));
       }
-      stage_.retention_ms += (time_.now() - before) / kNanosPerMilli;
+      on_nanos_ += time_.now() - before;
+      stage_.retention_ms = started_ms_ + (on_nanos_ + off_nanos_) / kNanosPerMilli;
     }
     return until();
   }
@@ -361,7 +407,12 @@ class World {
         answer = client.poll();
         return answer.has_value() || !storage_.powered();
       });
-      if (answer && (answer->status == 0 || answer->status >= 500)) answer.reset();
+      if (answer && (answer->status == 0 || answer->status >= 500)) {
+        tell("{}: {} {}", operation, answer->status, answer->body);
+        answer.reset();
+      } else if (!answer) {
+        tell("{}: no answer", operation);
+      }
       if (!storage_.powered()) break;
       if (client.busy()) client.drop();
     }
@@ -382,16 +433,19 @@ class World {
   // Faults have stopped. New records must be taken, and everything must read back.
   void finish(Life& life) {
     const std::size_t before = model_.acknowledged();
+    network_.set_rates({.delay = 0.001, .split = 0.1});
     run_until(life, 5 * kNanosPerSecond, [&] { return false; });
     stage_.quiet = true;
     run_until(life, 20 * kNanosPerSecond, [&] {
       return std::ranges::none_of(actors_, [](const auto& actor) { return actor->busy(); });
     });
     if (weather_ == Weather::kPowerCuts && model_.acknowledged() == before) {
-      findings_.emplace_back("no record was taken after the faults had stopped");
+      findings_.push_back("no record was taken after the faults had stopped: " + stage_.refusal);
     }
     const std::vector<SeenShard> shards = read_all(life);
     if (!findings_.empty()) return;
+    // Records live 24 h at least; nothing younger than that may be gone.
+    if (was_off_) model_.expired_before(stage_.retention_ms - 24 * kMillisPerHour);
     for (std::string& finding : model_.check(shards)) findings_.push_back(std::move(finding));
   }
 
@@ -400,13 +454,16 @@ class World {
         ask(life, "ListShards", fmt::format(R"({{"StreamName":"{}"}})", stage_.stream));
     if (!listed || listed->status != 200) {
       // Where cell 0 was fenced before the stream was made there is none to list.
-      if (weather_ == Weather::kPowerCuts) {
+      if (!listed || model_.acknowledged() > 0) {
         findings_.push_back(fmt::format("ListShards: {}", listed ? listed->body : "no answer"));
       }
       return {};
     }
     std::vector<SeenShard> shards = parse_shards(listed->body);
-    for (SeenShard& shard : shards) read_shard(life, shard);
+    for (SeenShard& shard : shards) {
+      read_shard(life, shard);
+      tell("{}: {} records read", shard.id, shard.records.size());
+    }
     return shards;
   }
 
@@ -422,8 +479,14 @@ class World {
       const auto answer =
           ask(life, "GetRecords", fmt::format(R"({{"ShardIterator":"{}"}})", *iterator));
       // A closed shard may expire between the listing and the reading.
-      if (answer && answer->body.find("does not exist") != std::string::npos && was_off_) return;
+      if (answer && answer->body.find("does not exist") != std::string::npos && was_off_) {
+        tell("{}: {}", shard.id, answer->body);
+        return;
+      }
       if (!answer || answer->status != 200) {
+        // Shown, and not to be opened before the cell is cleared: then it holds nothing.
+        if (!answer && shard.records.empty() && weather_ == Weather::kFailingIo && any_fenced(life))
+          return;
         if (weather_ == Weather::kLyingDisk)
           model_.forgive_loss();
         else
@@ -456,6 +519,9 @@ class World {
   std::vector<std::string> findings_;
   std::map<std::string, std::uint64_t> harness_faults_;
   bool was_off_ = false;
+  std::int64_t started_ms_ = 0;
+  std::int64_t on_nanos_ = 0;
+  std::int64_t off_nanos_ = 0;
 };
 
 }  // namespace

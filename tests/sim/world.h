@@ -37,6 +37,7 @@ struct WorldOptions {
   std::uint32_t writers = 4;
   bool disk_faults = true;
   bool clock_faults = true;
+  bool tell = false;  // prints what happens, life by life
 };
 
 struct WorldResult {
@@ -44,7 +45,7 @@ struct WorldResult {
   std::uint64_t trace_hash = 0;
   std::uint64_t sent = 0;
   std::uint64_t acknowledged = 0;
-  std::int64_t simulated_nanos = 0;
+  std::int64_t simulated_nanos = 0;                           // while the machine was on
   std::vector<std::pair<std::string, std::uint64_t>> faults;  // kind, how often it fired
 };
 

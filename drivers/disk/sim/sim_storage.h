@@ -107,6 +107,7 @@ class SimStorage {
   // --- Faults ---------------------------------------------------------------------------------
   void set_rates(const DiskFaultRates& rates) { options_.rates = rates; }
   void set_capacity(std::uint64_t bytes) { options_.capacity = bytes; }
+  [[nodiscard]] std::uint64_t used_bytes() const { return names_.bytes(); }
   // Flips one stored bit of the file in the range given; false where it holds nothing but zeros.
   bool flip_bit(std::string_view file, std::uint64_t offset = 0, std::uint64_t length = UINT64_MAX);
   [[nodiscard]] const DiskFaultCounts& counts() const { return counts_; }
