@@ -45,7 +45,8 @@ class Exchange {
   bool secure = false;             // came over TLS
   std::uint32_t listener = 0;      // tag of the listener it came by
   std::uint64_t connection_serial = 0;
-  Nanos received;  // when its last byte was read
+  Nanos received;               // when its last byte was read
+  std::uint8_t counted_as = 0;  // the service's: what its counters file the answer under
 
   // The first header of that name, or an empty view whose data() is null.
   [[nodiscard]] std::string_view header(std::string_view lower_case_name) const;

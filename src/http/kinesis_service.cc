@@ -44,7 +44,7 @@ KinesisService::KinesisService(shard::DataPlane& data, proto::ControlPlane& cont
     : data_(data),
       control_(control),
       options_(std::move(options)),
-      reply_(entropy),
+      reply_(entropy, counters_),
       verifier_(options_.credentials, options_.identity.region),
       tokens_(options_.token_key),
       parser_(options_.body_bytes_max),
@@ -71,23 +71,18 @@ WallMillis KinesisService::wall_at(Nanos now) const {
 
 void KinesisService::refuse(Exchange& exchange, const proto::KinesisError& error, Nanos now,
                             WireFormat format) {
-  (error.http_status >= 500 ? counters_.refused_server : counters_.refused_client).add(1);
   reply_.error(exchange, format, error, now);
 }
 
 void KinesisService::handle(Exchange& exchange, Nanos now, WallMillis wall) {
   seen_now_ = now;
   seen_wall_ = wall;
-  counters_.requests.add(1);
-  if (exchange.body.size() > options_.body_bytes_max) {
-    counters_.refused_client.add(1);
-    return reply_.too_large(exchange, now);
-  }
+  exchange.counted_as = static_cast<std::uint8_t>(Operation::kUnknown);
+  if (exchange.body.size() > options_.body_bytes_max) return reply_.too_large(exchange, now);
   if (exchange.method == "OPTIONS" && !exchange.header("origin").empty()) {
     return reply_.preflight(exchange, now);
   }
   if (exchange.method != "POST") {
-    counters_.refused_client.add(1);
     return reply_.xml_error(exchange, 403, "AccessDeniedException", kNoOperation, now);
   }
   handle_post(exchange, now, wall);
@@ -97,6 +92,7 @@ void KinesisService::handle(Exchange& exchange, Nanos now, WallMillis wall) {
 void KinesisService::handle_post(Exchange& exchange, Nanos now, WallMillis wall) {
   const Target target = Target::parse(exchange.header("x-amz-target"));
   const Operation operation = find_operation(target);
+  exchange.counted_as = static_cast<std::uint8_t>(operation);
   if (exchange.body.empty()) return handle_empty(exchange, operation, now);
   const std::string_view type = media_type(exchange.header("content-type"));
   if (type == kJsonType || type == kPlainJsonType) {
@@ -108,7 +104,6 @@ void KinesisService::handle_post(Exchange& exchange, Nanos now, WallMillis wall)
     return trim_parser();
   }
   if (type == kCborType) return handle_cbor(exchange, operation, now, wall);
-  counters_.refused_client.add(1);
   if (!target.complete()) {
     return reply_.xml_error(exchange, 403, "AccessDeniedException", kNoOperation, now);
   }
@@ -124,7 +119,6 @@ void KinesisService::handle_empty(Exchange& exchange, Operation operation, Nanos
 }
 
 void KinesisService::handle_plain_json(Exchange& exchange, Nanos now) {
-  counters_.refused_client.add(1);
   simdjson::dom::element ignored;
   if (!parse_object(parser_, exchange.body, ignored)) {
     return reply_.wrapped_error(exchange, 400, "SerializationException", now);
@@ -151,7 +145,7 @@ void KinesisService::handle_cbor(Exchange& exchange, Operation operation, Nanos 
 bool KinesisService::authentic(Exchange& exchange, WireFormat format, Nanos now, WallMillis wall) {
   const std::optional<proto::KinesisError> refusal = verifier_.verify(exchange, wall);
   if (!refusal) return true;
-  counters_.unauthenticated.add(1);
+  ++counters_.unauthenticated;
   refuse(exchange, *refusal, now, format);
   return false;
 }

@@ -17,6 +17,7 @@
 #include "env/entropy.h"
 #include "http/exchange.h"
 #include "http/iterator_token.h"
+#include "http/kinesis_counters.h"
 #include "http/operations.h"
 #include "http/put_codec.h"
 #include "http/reply.h"
@@ -25,7 +26,6 @@
 #include "shard/requests.h"
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <expected>
 #include <memory>
@@ -50,37 +50,6 @@ struct KinesisOptions {
   std::uint32_t put_blocks = 32;                          // PutRecords of many entries in flight
   std::uint32_t shards_max = 4096;                        // what DescribeLimits tells
   std::uint32_t on_demand_streams_max = 50;
-};
-
-// A count that one core writes and any may read.
-class ServiceCount {
- public:
-  void add(std::uint64_t n) {
-    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
-  }
-  [[nodiscard]] std::uint64_t value() const { return value_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<std::uint64_t> value_{0};
-};
-
-struct KinesisCounters {
-  ServiceCount requests;
-  ServiceCount refused_client;   // answers 4xx
-  ServiceCount refused_server;   // answers 5xx
-  ServiceCount unauthenticated;  // of refused_client: the signature
-  ServiceCount put_calls;        // that reached the data cores
-  ServiceCount put_general;      // of these, not understood by the fast codec
-  ServiceCount put_waited;       // for a free block
-  ServiceCount records_stored;
-  ServiceCount record_bytes_stored;  // data and keys
-  ServiceCount records_throttled;
-  ServiceCount records_failed;  // for any other reason
-  ServiceCount get_calls;
-  ServiceCount get_throttled;
-  ServiceCount records_delivered;
-  ServiceCount record_bytes_delivered;  // data and keys
-  ServiceCount reads_lost;              // GetRecords answered with the loss of acknowledged data
 };
 
 class KinesisService final : public Service {
@@ -190,11 +159,11 @@ class KinesisService final : public Service {
   shard::DataPlane& data_;
   proto::ControlPlane& control_;
   KinesisOptions options_;
+  KinesisCounters counters_;
   Replier reply_;
   Sigv4Verifier verifier_;
   TokenBox tokens_;
   simdjson::dom::parser parser_;
-  KinesisCounters counters_;
   Nanos seen_now_;  // of the last request: the wall clock in between is reckoned from these
   WallMillis seen_wall_;
   std::vector<ScannedRecord> scratch_;  // of the request being read

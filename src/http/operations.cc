@@ -260,6 +260,13 @@ std::span<const Member> shape_of(Operation operation) {
   return {};
 }
 
+std::string_view operation_name(Operation operation) {
+  for (const Named& served : kServed) {
+    if (served.operation == operation) return served.name;
+  }
+  return operation == Operation::kAbsent ? "absent" : "unknown";
+}
+
 std::string served_operations() {
   std::string list;
   for (const Named& served : kServed) {

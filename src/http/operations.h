@@ -33,6 +33,7 @@ enum class Operation : std::uint8_t {
   kAbsent,   // the service has it, Penstock does not
   kUnknown,  // the service has no such operation
 };
+inline constexpr std::size_t kOperations = static_cast<std::size_t>(Operation::kUnknown) + 1;
 
 // `target`: the value of X-Amz-Target.
 struct Target {
@@ -45,6 +46,8 @@ struct Target {
 [[nodiscard]] Operation find_operation(const Target& target);
 // REQUIRES: an operation that Penstock has.
 [[nodiscard]] std::span<const Member> shape_of(Operation operation);
+// As the service writes it; "absent" and "unknown" for what Penstock does not have.
+[[nodiscard]] std::string_view operation_name(Operation operation);
 // The names of all that Penstock has, for the answer to one that it has not.
 [[nodiscard]] std::string served_operations();
 

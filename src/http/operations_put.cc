@@ -87,7 +87,7 @@ std::optional<proto::KinesisError> KinesisService::check_put(
 }
 
 void KinesisService::put_general(Call& call, PutCall kind) {
-  counters_.put_general.add(1);
+  ++counters_.put_general;
   ScannedPut scan;
   std::string_view hash_out_of_range;
   general_put(kind, call.values, call.exchange.body, scan, scratch_, hash_out_of_range);
@@ -128,13 +128,12 @@ void KinesisService::put(Exchange& exchange, const ScannedPut& scan, PutCall kin
   context->request.done = &KinesisService::put_done;
   context->request.context = context;
   materialise_put(exchange.body, std::span(scratch_).first(scan.count), context->request.entries);
-  counters_.put_calls.add(1);
   data_.put(context->request, now);
 }
 
 bool KinesisService::wait_for_block(Exchange& exchange) {
   if (free_block_ != nullptr) return false;
-  counters_.put_waited.add(1);
+  ++counters_.put_waited;
   auto* waiter = new (exchange.service_storage().data()) PutWaiter{.exchange = &exchange};
   (first_waiting_ == nullptr ? first_waiting_ : last_waiting_->next) = waiter;
   last_waiting_ = waiter;
@@ -185,10 +184,10 @@ void KinesisService::count_entries(const PutContext& context) {
       ++refused;
     }
   }
-  counters_.records_stored.add(stored);
-  counters_.record_bytes_stored.add(bytes);
-  counters_.records_throttled.add(refused);
-  counters_.records_failed.add(context.request.entries.size() - stored - refused);
+  counters_.records_stored += stored;
+  counters_.record_bytes_stored += bytes;
+  counters_.records_throttled += refused;
+  counters_.records_failed += context.request.entries.size() - stored - refused;
 }
 
 void KinesisService::answer_put_record(PutContext& context, Nanos now) {

@@ -216,7 +216,6 @@ void KinesisService::get_records(Call& call) {
     return refuse(call.exchange,
                   shard_missing(token->shard, token->name, options_.identity.account), call.now);
   }
-  counters_.get_calls.add(1);
   const Value& limit = call.arg("Limit");
   const RecordsSink::Limits limits{
       .records_max = static_cast<std::uint32_t>(limit.present ? limit.integer : kRecordsMax),
@@ -249,8 +248,8 @@ void KinesisService::finish_records(ReadContext& context, Nanos now) {
       return refuse_read(context, now);
     }
   }
-  counters_.records_delivered.add(context.sink.records());
-  counters_.record_bytes_delivered.add(context.sink.bytes());
+  counters_.records_delivered += context.sink.records();
+  counters_.record_bytes_delivered += context.sink.bytes();
   write_read_end(context, now);
   reply_.json(context.exchange, 200, now);
 }
@@ -293,12 +292,12 @@ void KinesisService::refuse_read(ReadContext& context, Nanos now) {
   const std::string& account = options_.identity.account;
   switch (code) {
     case ErrorCode::kThrottled:
-      counters_.get_throttled.add(1);
+      ++counters_.get_throttled;
       return refuse(context.exchange, rate_exceeded(context.shard, context.name(), account), now);
     case ErrorCode::kNotFound:
       return refuse(context.exchange, shard_missing(context.shard, context.name(), account), now);
     case ErrorCode::kDataLoss:
-      counters_.reads_lost.add(1);
+      ++counters_.reads_lost;
       return refuse(context.exchange, data_loss(context), now);
     case ErrorCode::kOverloaded:
     case ErrorCode::kStopping:

@@ -81,7 +81,7 @@ void write_error(ResponseBody& body, WireFormat format, const proto::KinesisErro
 
 }  // namespace
 
-Replier::Replier(env::Entropy& entropy) : state_{} {
+Replier::Replier(env::Entropy& entropy, KinesisCounters& counters) : counters_(counters), state_{} {
   entropy.fill(std::as_writable_bytes(std::span(state_)));
   // A state of zeros would stay there.
   state_[0] |= 1;
@@ -124,8 +124,15 @@ void Replier::send(Exchange& exchange, int status, std::string_view content_type
     end = write_text(kExposedHeaders, end);
     end = write_text("\r\n", end);
   }
-  exchange.respond(status, content_type,
-                   {headers.data(), static_cast<std::size_t>(end - headers.data())}, now);
+  respond(exchange, status, content_type,
+          {headers.data(), static_cast<std::size_t>(end - headers.data())}, now);
+}
+
+// The one way out: behind `respond` the exchange is the connection's again.
+void Replier::respond(Exchange& exchange, int status, std::string_view content_type,
+                      std::string_view headers, Nanos now) {
+  counters_.answered(static_cast<Operation>(exchange.counted_as), status);
+  exchange.respond(status, content_type, headers, now);
 }
 
 void Replier::json(Exchange& exchange, int status, Nanos now) {
@@ -185,7 +192,7 @@ void Replier::preflight(Exchange& exchange, Nanos now) {
   headers.append("Access-Control-Expose-Headers: ").append(kExposedHeaders).append("\r\n");
   headers.append("Access-Control-Max-Age: 172800\r\n");
   exchange.response().clear();
-  exchange.respond(200, {}, headers, now);
+  respond(exchange, 200, {}, headers, now);
 }
 
 }  // namespace penstock::http

@@ -1,13 +1,14 @@
 // How the Kinesis front door answers: status, the headers that go with every answer, error bodies in
 // the encoding of the request.
 //
-// Owner      one core per Replier. Borrows nothing after construction
+// Owner      one core per Replier. Borrows the counters, which outlive it
 // Allocates  for errors and CORS preflights only
 // Source     the Kinesis contract: error bodies, response headers
 #pragma once
 
 #include "env/entropy.h"
 #include "http/exchange.h"
+#include "http/kinesis_counters.h"
 #include "penstock/units.h"
 #include "proto/kinesis.h"
 
@@ -26,7 +27,8 @@ inline constexpr std::string_view kPlainJsonType = "application/json";
 
 class Replier {
  public:
-  explicit Replier(env::Entropy& entropy);
+  // Counts every answer under its exchange's `counted_as`, an Operation.
+  Replier(env::Entropy& entropy, KinesisCounters& counters);
 
   // What stands in the response, as JSON.
   void json(Exchange& exchange, int status, Nanos now);
@@ -50,6 +52,10 @@ class Replier {
   char* write_headers(const Exchange& exchange, bool with_id_2, char* out);
   void send(Exchange& exchange, int status, std::string_view content_type, Nanos now);
 
+  void respond(Exchange& exchange, int status, std::string_view content_type,
+               std::string_view headers, Nanos now);
+
+  KinesisCounters& counters_;
   std::array<std::uint64_t, 4> state_;
 };
 

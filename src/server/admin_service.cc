@@ -72,6 +72,61 @@ void core_metrics(Text& text, const std::vector<CoreReport>& cores) {
       });
 }
 
+// An operation is there with its successes from the start, so that rates begin at 0.
+void kinesis_metrics(Text& text, const std::vector<CoreReport>& cores) {
+  text.metric("penstock_kinesis_requests_total", "counter",
+              "Requests answered, by operation and HTTP status.");
+  for (const CoreReport& core : cores) {
+    for (std::size_t i = 0; i < http::kOperations; ++i) {
+      const auto operation = static_cast<http::Operation>(i);
+      const bool served =
+          operation != http::Operation::kAbsent && operation != http::Operation::kUnknown;
+      for (const int status : http::kAnswerStatuses) {
+        const std::uint64_t count = core.kinesis.answered_with(operation, status);
+        if (count == 0 && !(served && status == 200)) continue;
+        text.sample(fmt::format("core=\"{}\",operation=\"{}\",status=\"{}\"", core.id.raw(),
+                                http::operation_name(operation), status),
+                    count);
+      }
+    }
+  }
+  using C = http::KinesisCounters;
+  struct Row {
+    std::string_view name;
+    std::string_view help;
+    std::uint64_t C::* value;
+  };
+  static constexpr Row kRows[] = {
+      {"penstock_kinesis_unauthenticated_total", "Requests refused for their signature.",
+       &C::unauthenticated},
+      {"penstock_kinesis_acknowledged_records_total", "Records acknowledged.", &C::records_stored},
+      {"penstock_kinesis_acknowledged_bytes_total", "Data and keys of records acknowledged.",
+       &C::record_bytes_stored},
+      {"penstock_kinesis_throttled_records_total",
+       "Records answered with ProvisionedThroughputExceededException.", &C::records_throttled},
+      {"penstock_kinesis_failed_records_total", "Records refused otherwise, or of unknown outcome.",
+       &C::records_failed},
+      {"penstock_kinesis_delivered_records_total", "Records that GetRecords answered with.",
+       &C::records_delivered},
+      {"penstock_kinesis_delivered_bytes_total", "Data and keys of these.",
+       &C::record_bytes_delivered},
+      {"penstock_kinesis_throttled_reads_total", "GetRecords calls over a shard's read limit.",
+       &C::get_throttled},
+      {"penstock_kinesis_lost_reads_total", "GetRecords calls that met lost records.",
+       &C::reads_lost},
+      {"penstock_kinesis_general_puts_total", "Puts that the fast codec did not understand.",
+       &C::put_general},
+      {"penstock_kinesis_delayed_puts_total", "PutRecords calls that waited for others to end.",
+       &C::put_waited},
+  };
+  for (const Row& row : kRows) {
+    text.metric(row.name, "counter", row.help);
+    for (const CoreReport& core : cores) {
+      text.sample(fmt::format("core=\"{}\"", core.id.raw()), core.kinesis.*row.value);
+    }
+  }
+}
+
 void cell_metrics(Text& text, const std::vector<CoreReport>& cores) {
   struct Row {
     std::string_view name;
@@ -157,6 +212,7 @@ std::string metrics_text(const ServiceReport& service, const std::vector<CoreRep
   text.single("penstock_segments_recycled_total", "counter", "Segments whose slots were reused.",
               service.segments_recycled);
   core_metrics(text, cores);
+  kinesis_metrics(text, cores);
   cell_metrics(text, cores);
   return text.take();
 }

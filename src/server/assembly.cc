@@ -189,7 +189,7 @@ std::expected<void, StartError> Server::wire(const Secrets& secrets) {
   std::vector<MetricsGatherer::Source> sources;
   for (std::size_t i = 0; i < cores; ++i) {
     cores_.push_back(make_core(i, secrets));
-    sources.push_back({&cores_.back()->core(), &cores_.back()->front()});
+    sources.push_back({&cores_.back()->core(), &cores_.back()->front(), &cores_.back()->kinesis()});
   }
   making_.clear();
   gatherer_ = std::make_unique<MetricsGatherer>(service_post, std::move(sources));

@@ -6,6 +6,7 @@
 
 #include "http/counters.h"
 #include "http/front_door.h"
+#include "http/kinesis_service.h"
 #include "ingest/data_core.h"
 #include "runtime/mail.h"
 #include "shard/cell.h"
@@ -30,6 +31,7 @@ struct CoreReport {
   CoreId id;
   ingest::CoreCounters counters;
   http::FrontDoorCounters front;
+  http::KinesisCounters kinesis;
   std::vector<CellReport> cells;
 };
 
@@ -39,6 +41,7 @@ class MetricsGatherer {
   struct Source {
     ingest::DataCore* core;
     const http::FrontDoor* front;
+    const http::KinesisService* kinesis;
   };
   using Done = std::function<void(const std::vector<CoreReport>&, Nanos now)>;
 

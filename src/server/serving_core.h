@@ -25,6 +25,7 @@ class ServingCore final : public runtime::Agent {
 
   [[nodiscard]] ingest::DataCore& core() { return *core_; }
   [[nodiscard]] http::FrontDoor& front() { return *front_; }
+  [[nodiscard]] http::KinesisService& kinesis() { return *service_; }
   void drain() { drain_asked_.store(true, std::memory_order_release); }
   // Every request answered, every connection closed, nothing in flight.
   [[nodiscard]] bool drained() const { return drained_.load(std::memory_order_acquire); }

@@ -1,6 +1,7 @@
-"""What an operator does by hand: the commands that work on a stopped daemon's data directory refuse a running one
-and leave behind what starts again."""
+"""What an operator does and sees: the commands that work on a stopped daemon's data directory refuse a running one
+and leave behind what starts again; /metrics counts what clients did, and docs/metrics.md names all of it."""
 import json
+import re
 import subprocess
 
 import harness
@@ -35,6 +36,55 @@ def test_data_directory_commands():
                                               ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
             found += client.get_records(ShardIterator=token)["Records"]
         assert [record["Data"] for record in found] == [b"hello"], found
+
+
+def test_metrics_count_requests_and_records():
+    with harness.daemon("metrics", limits="kinesis") as daemon:
+        client = daemon.boto3()
+        harness.create_stream(client, "fleet", 1)
+        client.put_record(StreamName="fleet", PartitionKey="bus-1", Data=b"hello")
+        # A shard takes 1,000 records at once and then 1,000 a second: some of these are refused.
+        throttled = sum(client.put_records(StreamName="fleet", Records=[
+            {"PartitionKey": "bus-1", "Data": b"x" * 100}] * 500)["FailedRecordCount"] for _ in range(4))
+        assert throttled > 0
+        harness.refusal(client.describe_stream, StreamName="nobody")
+        token = client.get_shard_iterator(StreamName="fleet", ShardId="shardId-000000000000",
+                                          ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+        delivered = client.get_records(ShardIterator=token)["Records"]
+        page = daemon.administration("/metrics")
+
+        def requests(operation, status):
+            return int(re.search(rf'^penstock_kinesis_requests_total{{core="0",operation="{operation}",'
+                                 rf'status="{status}"}} (\d+)$', page, re.M)[1])
+
+        def moved(name):
+            return daemon.metric(f"penstock_kinesis_{name}_total")
+        assert (requests("PutRecord", 200), requests("PutRecords", 200)) == (1, 4)
+        assert (requests("DescribeStream", 200), requests("DescribeStream", 400)) == (0, 1)
+        assert requests("GetRecords", 200) == 1
+        stored = 1 + 2000 - throttled
+        assert moved("acknowledged_records") == moved("delivered_records") == stored == len(delivered)
+        assert moved("acknowledged_bytes") == moved("delivered_bytes") == 10 + (stored - 1) * 105
+        assert (moved("throttled_records"), moved("failed_records")) == (throttled, 0)
+
+
+def served_metrics():
+    """(name, type, labels, help) of all that /metrics has."""
+    with harness.daemon("metrics") as daemon:
+        harness.refusal(daemon.boto3().describe_stream, StreamName="nobody")
+        page = daemon.administration("/metrics")
+    helps = dict(re.findall(r"^# HELP (\w+) (.*)$", page, re.M))
+    for name, kind in re.findall(r"^# TYPE (\w+) (\w+)$", page, re.M):
+        sample = re.search(rf"^{name}(?:{{(.*?)}})? ", page, re.M)
+        labels = " ".join(re.findall(r'(\w+)="', sample[1] or ""))
+        yield f"| `{name}` | {kind} | {labels} | {helps[name]} |"
+
+
+def test_every_metric_is_documented():
+    """docs/metrics.md holds a row for each metric and no other; the row to be written is in the difference."""
+    rows = re.findall(r"^\| `penstock_.*\|$", (harness.ROOT / "docs" / "metrics.md").read_text(), re.M)
+    served = list(served_metrics())
+    assert len(served) > 50 and rows == served, "\n".join(sorted(set(rows) ^ set(served)))
 
 
 harness.run(globals())

@@ -120,8 +120,8 @@ TEST(KinesisChecks, SignatureComesBeforeTypes) {
   const test::Answer answer = kinesis.call("DescribeStream", R"({"StreamName":23})");
   EXPECT_EQ(answer.status, 400);
   EXPECT_NE(answer.body.find("InvalidSignatureException"), std::string::npos) << answer.body;
-  EXPECT_EQ(kinesis.service.counters().unauthenticated.value(), 1U);
-  EXPECT_EQ(kinesis.service.counters().refused_client.value(), 1U);
+  EXPECT_EQ(kinesis.service.counters().unauthenticated, 1U);
+  EXPECT_EQ(kinesis.service.counters().answered_with(Operation::kDescribeStream, 400), 1U);
 }
 
 TEST(KinesisChecks, UnknownKeysAreTold) {

@@ -111,9 +111,9 @@ TEST(KinesisPut, StoresWhatWasSentWithItsHash) {
     EXPECT_EQ(records[i].data, std::string(1000, 'd'));
   }
   const KinesisCounters& counters = kinesis.service.counters();
-  EXPECT_EQ(counters.records_stored.value(), 100U);
-  EXPECT_EQ(counters.record_bytes_stored.value(), 100U * 1000 + 10 * 4 + 90 * 5);
-  EXPECT_EQ(counters.put_general.value(), 0U);
+  EXPECT_EQ(counters.records_stored, 100U);
+  EXPECT_EQ(counters.record_bytes_stored, 100U * 1000 + 10 * 4 + 90 * 5);
+  EXPECT_EQ(counters.put_general, 0U);
 }
 
 TEST(KinesisPut, CallsWaitForABlockInOrder) {
@@ -126,7 +126,7 @@ TEST(KinesisPut, CallsWaitForABlockInOrder) {
     kinesis.service.handle(*exchanges.back(), kinesis.now, kinesis.data.wall());
   }
   EXPECT_EQ(kinesis.data.waiting(), 2U);
-  EXPECT_EQ(kinesis.service.counters().put_waited.value(), 3U);
+  EXPECT_EQ(kinesis.service.counters().put_waited, 3U);
   for (int turn = 0; turn < 3; ++turn) kinesis.run();
   for (const auto& exchange : exchanges) {
     EXPECT_TRUE(exchange->answered());
@@ -171,7 +171,8 @@ TEST(KinesisPut, PutRecordTellsUnavailableFromUnknown) {
   EXPECT_EQ(kinesis.call("PutRecord", record_body(1)).body,
             R"~({"__type":"InternalFailureException",)~"
             R"~("message":"the outcome of the write is unknown (PS-3003)"})~");
-  EXPECT_EQ(kinesis.service.counters().refused_server.value(), 2U);
+  EXPECT_EQ(kinesis.service.counters().answered_with(Operation::kPutRecord, 503), 1U);
+  EXPECT_EQ(kinesis.service.counters().answered_with(Operation::kPutRecord, 500), 1U);
 }
 
 // The planes' memory of records would hide what the service does.

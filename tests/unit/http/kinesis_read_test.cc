@@ -78,7 +78,7 @@ TEST_F(KinesisRead, StopsAtTenMebibytesOfData) {
   EXPECT_EQ(count(first), 10U);
   const test::Answer second = get(member("NextShardIterator", first));
   EXPECT_EQ(count(second), 1U);
-  EXPECT_EQ(kinesis_.service.counters().records_delivered.value(), 11U);
+  EXPECT_EQ(kinesis_.service.counters().records_delivered, 11U);
 }
 
 TEST_F(KinesisRead, GivesOneRecordHoweverLarge) {

@@ -1,0 +1,75 @@
+// Goal: every core's counters reach /metrics under their labels. Method: reports made up by hand, the
+// text searched for whole lines.
+#include "server/admin_service.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace penstock::server {
+namespace {
+
+using http::Operation;
+
+std::vector<CoreReport> two_cores() {
+  std::vector<CoreReport> cores(2);
+  cores[1].id = CoreId(1);
+  return cores;
+}
+
+bool has_line(const std::string& text, const std::string& line) {
+  return ("\n" + text).find("\n" + line + "\n") != std::string::npos;
+}
+
+TEST(Metrics, RequestsAreToldByOperationAndStatus) {
+  std::vector<CoreReport> cores = two_cores();
+  for (int i = 0; i < 3; ++i) cores[0].kinesis.answered(Operation::kPutRecords, 200);
+  cores[1].kinesis.answered(Operation::kPutRecords, 503);
+  cores[1].kinesis.answered(Operation::kUnknown, 404);
+  cores[1].kinesis.answered(Operation::kUnknown, 418);
+  const std::string text = metrics_text({}, cores);
+  const std::string name = "penstock_kinesis_requests_total";
+  EXPECT_TRUE(has_line(text, name + R"({core="0",operation="PutRecords",status="200"} 3)"));
+  EXPECT_TRUE(has_line(text, name + R"({core="1",operation="PutRecords",status="200"} 0)"));
+  EXPECT_TRUE(has_line(text, name + R"({core="1",operation="PutRecords",status="503"} 1)"));
+  EXPECT_TRUE(has_line(text, name + R"({core="1",operation="unknown",status="404"} 1)"));
+  EXPECT_TRUE(has_line(text, name + R"({core="1",operation="unknown",status="0"} 1)"));
+  EXPECT_EQ(text.find(R"(core="0",operation="PutRecords",status="503")"), std::string::npos);
+  EXPECT_EQ(text.find(R"(core="0",operation="unknown")"), std::string::npos);
+}
+
+TEST(Metrics, RecordsAndBytesAreToldInBothDirections) {
+  std::vector<CoreReport> cores = two_cores();
+  cores[0].kinesis.records_stored = 11;
+  cores[0].kinesis.record_bytes_stored = 1100;
+  cores[0].kinesis.records_throttled = 2;
+  cores[1].kinesis.records_delivered = 7;
+  cores[1].kinesis.record_bytes_delivered = 700;
+  cores[1].kinesis.get_throttled = 5;
+  const std::string text = metrics_text({}, cores);
+  EXPECT_TRUE(has_line(text, R"(penstock_kinesis_acknowledged_records_total{core="0"} 11)"));
+  EXPECT_TRUE(has_line(text, R"(penstock_kinesis_acknowledged_bytes_total{core="0"} 1100)"));
+  EXPECT_TRUE(has_line(text, R"(penstock_kinesis_throttled_records_total{core="0"} 2)"));
+  EXPECT_TRUE(has_line(text, R"(penstock_kinesis_delivered_records_total{core="1"} 7)"));
+  EXPECT_TRUE(has_line(text, R"(penstock_kinesis_delivered_bytes_total{core="1"} 700)"));
+  EXPECT_TRUE(has_line(text, R"(penstock_kinesis_throttled_reads_total{core="1"} 5)"));
+  EXPECT_TRUE(has_line(text, R"(penstock_kinesis_throttled_reads_total{core="0"} 0)"));
+}
+
+TEST(Readiness, AFencedCellNamesTheCommandThatClearsIt) {
+  std::vector<CoreReport> cores = two_cores();
+  CellReport& cell = cores[1].cells.emplace_back();
+  cell.id = CellId(3);
+  cell.fenced = true;
+  ServiceReport service;
+  service.directory = "/var/lib/penstock";
+  const std::vector<std::string> reasons = unready_reasons(service, cores);
+  ASSERT_EQ(reasons.size(), 1U);
+  EXPECT_NE(reasons[0].find("penstock cell clear --data-dir /var/lib/penstock --cell 3"),
+            std::string::npos)
+      << reasons[0];
+}
+
+}  // namespace
+}  // namespace penstock::server
