@@ -35,7 +35,7 @@ Refusal check_active(const RuleContext& context, const StreamEntry& stream) {
   const route::StreamStatus status = context.status(stream.uid);
   if (status == route::StreamStatus::kActive) return {};
   return in_use(fmt::format("Stream {} under account {} not ACTIVE, instead in state {}",
-                            stream.name, context.options.identity.account, status_name(status)));
+                            stream.name, context.options.identity.account, route::name(status)));
 }
 
 Refusal check_shard_quota(const RuleContext& context, std::uint32_t additional) {
@@ -220,20 +220,6 @@ std::uint32_t open_shards(const State& state) {
         std::ranges::count_if(stream.shards, [](const ShardEntry& shard) { return shard.open; }));
   }
   return static_cast<std::uint32_t>(open);
-}
-
-std::string_view status_name(route::StreamStatus status) {
-  switch (status) {
-    case route::StreamStatus::kCreating:
-      return "CREATING";
-    case route::StreamStatus::kActive:
-      return "ACTIVE";
-    case route::StreamStatus::kUpdating:
-      return "UPDATING";
-    case route::StreamStatus::kDeleting:
-      return "DELETING";
-  }
-  return "UNKNOWN";
 }
 
 }  // namespace penstock::catalog

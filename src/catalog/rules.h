@@ -58,6 +58,5 @@ struct RuleContext {
 [[nodiscard]] proto::KinesisError storage_refusal(ErrorCode code);
 
 [[nodiscard]] std::uint32_t open_shards(const State& state);
-[[nodiscard]] std::string_view status_name(route::StreamStatus status);
 
 }  // namespace penstock::catalog

@@ -14,20 +14,6 @@ namespace {
 
 constexpr std::int64_t kPageMax = 100;
 
-std::string_view status_text(route::StreamStatus status) {
-  switch (status) {
-    case route::StreamStatus::kCreating:
-      return "CREATING";
-    case route::StreamStatus::kActive:
-      return "ACTIVE";
-    case route::StreamStatus::kUpdating:
-      return "UPDATING";
-    case route::StreamStatus::kDeleting:
-      return "DELETING";
-  }
-  return "ACTIVE";
-}
-
 void write_mode(JsonWriter& json, const route::StreamRoute& stream) {
   json.key("StreamModeDetails").begin_object();
   json.key("StreamMode")
@@ -38,7 +24,7 @@ void write_mode(JsonWriter& json, const route::StreamRoute& stream) {
 void write_head(JsonWriter& json, const route::StreamRoute& stream, std::string_view arn) {
   json.key("StreamName").string(stream.name);
   json.key("StreamARN").string(arn);
-  json.key("StreamStatus").string(status_text(stream.status));
+  json.key("StreamStatus").string(route::name(stream.status));
   write_mode(json, stream);
   json.key("StreamCreationTimestamp").seconds(stream.created_ms);
 }

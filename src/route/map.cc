@@ -1,8 +1,25 @@
 #include "route/map.h"
 
+#include "base/assert.h"
+
 #include <algorithm>
 
 namespace penstock::route {
+
+std::string_view name(StreamStatus status) {
+  switch (status) {
+    case StreamStatus::kCreating:
+      return "CREATING";
+    case StreamStatus::kActive:
+      return "ACTIVE";
+    case StreamStatus::kUpdating:
+      return "UPDATING";
+    case StreamStatus::kDeleting:
+      return "DELETING";
+  }
+  PENSTOCK_ASSERT(false);
+  return {};
+}
 
 const ShardRoute* StreamRoute::find(base::HashKey key) const {
   // The last open shard that begins at or below the key.

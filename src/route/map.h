@@ -21,6 +21,9 @@
 namespace penstock::route {
 
 enum class StreamStatus : std::uint8_t { kCreating, kActive, kUpdating, kDeleting };
+// As the service writes it: "ACTIVE".
+[[nodiscard]] std::string_view name(StreamStatus status);
+
 enum class StreamMode : std::uint8_t { kProvisioned, kOnDemand };
 
 // `kNoShard` where there is no parent.

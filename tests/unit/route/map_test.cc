@@ -35,6 +35,13 @@ TEST(RouteMap, FindsTheOpenShardOnBothSidesOfABorder) {
   EXPECT_EQ(stream.find(base::kHashKeyMax)->number, ShardNumber(2));
 }
 
+TEST(StreamStatus, IsNamedAsTheServiceNamesIt) {
+  EXPECT_EQ(name(StreamStatus::kCreating), "CREATING");
+  EXPECT_EQ(name(StreamStatus::kActive), "ACTIVE");
+  EXPECT_EQ(name(StreamStatus::kUpdating), "UPDATING");
+  EXPECT_EQ(name(StreamStatus::kDeleting), "DELETING");
+}
+
 TEST(RouteMap, FindsClosedShardsByNumberAndNothingForOthers) {
   const StreamRoute stream = split_once();
   ASSERT_NE(stream.find(ShardNumber(0)), nullptr);
