@@ -1,5 +1,6 @@
 // Reads: limits, the start, and what the reader is told of where it stands.
 #include "shard/cell.h"
+#include "storage/sabotage.h"
 
 #include <algorithm>
 
@@ -58,6 +59,7 @@ void Cell::start_read(ReadRequest& request, Shard& shard, Nanos now) {
   op.shard = request.shard;
   op.from = from;
   op.until = std::max(from, shard.visible);
+  if (storage::sabotaged(storage::Sabotage::kVisibleBeforeDurable)) op.until = shard.next;
   if (request.start == ReadStart::kTimestamp) op.arrival_from = request.timestamp;
   if (horizon != horizons_.end()) op.retention_from = horizon->second;
   op.sink = request.sink;

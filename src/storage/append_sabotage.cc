@@ -23,7 +23,7 @@ void recompose(std::span<std::byte> block, format::BlockHeader& header, Lsn dura
     frame.retention_ms = header.retention_ms;
     format::seal(frame);
     format::store(block, at, frame);
-    frames_crc = base::crc32c(format::bytes_of(frame), frames_crc);
+    frames_crc = format::headers_crc(frames_crc, frame.header_crc);
     at += format::frame_bytes(frame.stored_len);
   }
   header.durable_lsn = std::min(durable.raw(), header.lsn - 1);

@@ -63,7 +63,7 @@ BlockState take_apart(const format::BlockHeader& header, std::span<const std::by
       return BlockState::kBroken;
     const std::uint64_t length = format::frame_bytes(h.stored_len);
     if (length > payload.size() - at) return BlockState::kBroken;
-    frames_crc = base::crc32c(payload.subspan(at, sizeof(h)), frames_crc);
+    frames_crc = format::headers_crc(frames_crc, h.header_crc);
     frame.offset = static_cast<std::uint32_t>(sizeof(header) + at);
     frame.body = payload.subspan(at + sizeof(h), h.stored_len);
     frame.body_good = body_good(h, frame.body);

@@ -62,7 +62,7 @@ format::FrameHeader BlockWriter::seal_frame(std::uint64_t at, const format::Bloc
   frame.frame_no = frame_no;
   format::seal(frame);
   format::store(place, 0, frame);
-  frames_crc = base::crc32c(place, frames_crc);
+  frames_crc = format::headers_crc(frames_crc, frame.header_crc);
   return frame;
 }
 

@@ -36,7 +36,7 @@ std::optional<std::uint32_t> frame_body_crc(std::span<const std::byte> body) {
   while (!body.empty()) {
     if (body.size() < sizeof(BatchHeader)) return std::nullopt;
     const auto header = load<BatchHeader>(body);
-    crc = base::crc32c(body.first(sizeof(BatchHeader)), crc);
+    crc = headers_crc(crc, header.header_crc);
     const std::uint64_t length = sizeof(BatchHeader) + std::uint64_t{header.length};
     if (header.length % 8 != 0 || length > body.size()) return std::nullopt;
     body = body.subspan(length);

@@ -105,7 +105,7 @@ struct BlockHeader {
   std::int64_t wall_ms = 0;
   std::int64_t retention_ms = 0;
   std::uint64_t prev_chain = 0;  // chain of block lsn − 1
-  std::uint32_t frames_crc = 0;  // CRC32C of the frame headers, one after the other
+  std::uint32_t frames_crc = 0;  // headers_crc of the frames
   std::uint32_t reserved1 = 0;
   std::uint64_t chain = 0;  // block_chain(*this)
   std::uint64_t reserved2 = 0;
@@ -143,9 +143,10 @@ struct FrameHeader {
   std::uint64_t frame_no = 0;     // from 1, unique per cell and epoch: reserved for the nonce
   std::uint64_t key_check = 0;    // reserved for the key's check value
   std::uint32_t key_id = 0;       // 0: not encrypted
-  std::uint32_t body_crc = 0;     // kBatches in plain: frame_body_crc; else CRC32C of the body
-  std::uint32_t epoch = 0;        // that of the block
-  std::uint32_t header_crc = 0;   // of all before it
+  std::uint32_t body_crc =
+      0;  // kBatches in plain: headers_crc of the batches; else CRC32C of the body
+  std::uint32_t epoch = 0;       // that of the block
+  std::uint32_t header_crc = 0;  // of all before it
 };
 static_assert(sizeof(FrameHeader) == 96);
 static_assert(std::has_unique_object_representations_v<FrameHeader>);
@@ -279,6 +280,12 @@ struct FooterShape {
 template <class T>
 [[nodiscard]] std::uint32_t trailing_crc(const T& value) {
   return base::crc32c(bytes_of(value).first(sizeof(T) - sizeof(std::uint32_t)));
+}
+
+// The checksum of headers that have checksums: CRC32C over those, one after the other. Over the whole
+// headers it would say nothing: the CRC of bytes with their own CRC behind them is a constant.
+[[nodiscard]] inline std::uint32_t headers_crc(std::uint32_t so_far, std::uint32_t header_crc) {
+  return base::crc32c(bytes_of(header_crc), so_far);
 }
 
 inline void seal(SlotHeader& h) { h.crc = trailing_crc(h); }

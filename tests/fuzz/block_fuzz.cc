@@ -59,7 +59,7 @@ void make_right(std::span<std::byte> block) {
         frame.kind == 1 ? format::frame_body_crc(body).value_or(0) : penstock::base::crc32c(body);
     format::seal(frame);
     format::store(block, at, frame);
-    header.frames_crc = penstock::base::crc32c(format::bytes_of(frame), header.frames_crc);
+    header.frames_crc = format::headers_crc(header.frames_crc, frame.header_crc);
     const std::uint64_t length = format::frame_bytes(frame.stored_len);
     if (length > block.size() - at) break;
     at += length;

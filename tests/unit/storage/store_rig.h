@@ -237,7 +237,7 @@ class Forge {
       frame.header.frame_no = ++frame_no_;
       format::seal(frame.header);
       const auto bytes = format::bytes_of(frame.header);
-      header.frames_crc = base::crc32c(bytes, header.frames_crc);
+      header.frames_crc = format::headers_crc(header.frames_crc, frame.header.header_crc);
       payload.insert(payload.end(), bytes.begin(), bytes.end());
       payload.insert(payload.end(), frame.body.begin(), frame.body.end());
       payload.resize(round_up(payload.size(), std::size_t{8}));
