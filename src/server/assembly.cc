@@ -57,6 +57,11 @@ StartError storage_error(const Error& error, const std::string& directory) {
 
 }  // namespace
 
+StartError memory_error(const MemoryShortage& shortage) {
+  return {ErrorCode::kConfig, "[memory] budget is too small for this core plan", shortage.found,
+          shortage.needed, "raise [memory] budget, or use fewer cores"};
+}
+
 std::string StartError::text() const {
   std::string out = fmt::format("error PS-{:04d}: {}\n", static_cast<int>(code), what);
   if (!found.empty()) out += fmt::format("  found  {}\n", found);
@@ -115,10 +120,7 @@ std::expected<std::unique_ptr<Server>, StartError> Server::assemble(
         "at least one cell a core", "list fewer CPUs in [cores] data"});
   }
   auto memory = plan_memory(config, cells, server->store_->slot_bytes());
-  if (!memory) {
-    return std::unexpected(StartError{ErrorCode::kConfig, memory.error(), "", "",
-                                      "raise [memory] budget, or use fewer cores"});
-  }
+  if (!memory) return std::unexpected(memory_error(memory.error()));
   server->memory_ = std::move(*memory);
   // Only now: a directory that is not ours must not be written to.
   auto secrets = secret_source();

@@ -64,6 +64,8 @@ struct StartError {
   [[nodiscard]] std::string text() const;
 };
 
+[[nodiscard]] StartError memory_error(const MemoryShortage& shortage);
+
 // Asked once the data directory is known to be ours.
 using SecretSource = std::function<std::expected<Secrets, StartError>()>;
 

@@ -325,10 +325,7 @@ int run_daemon(const Config& config, bool dev) {
 
 int check_daemon(const Config& config) {
   auto plan = plan_memory(config, config.cells, config.slot_bytes);
-  if (!plan) {
-    return refuse(plain(ErrorCode::kConfig, plan.error(), "", "",
-                        "raise [memory] budget, or use fewer cores"));
-  }
+  if (!plan) return refuse(memory_error(plan.error()));
   const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
   for (const std::uint32_t cpu : config.data_cpus) {
     if (cpu >= static_cast<std::uint32_t>(cpus)) {

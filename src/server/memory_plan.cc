@@ -1,8 +1,15 @@
 #include "server/memory_plan.h"
 
+#include "base/assert.h"
+#include "http/body_pool.h"
+#include "http/options.h"
+#include "storage/append_limits.h"
+#include "storage/frame_ring.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 
 namespace penstock::server {
 
@@ -12,6 +19,19 @@ constexpr std::uint64_t kConnectionBytes =
     2 * kKiB;  // head and state; bodies have their own budget
 constexpr std::uint64_t kReadBuffers = 8 * 256 * kKiB;
 constexpr std::uint64_t kParcels = 8192 * 96;
+constexpr std::uint64_t kIndexPages = 4 * kMiB;
+constexpr std::uint64_t kOpenRuns = 4 * kMiB;  // storage/open_runs.h: 32,768 of them at most
+constexpr std::uint64_t kBodyPadding = 64;     // readable bytes behind a body (http/exchange.h)
+constexpr std::uint64_t kTailMin = 40 * kMiB;  // two largest blocks and their padding
+constexpr std::uint64_t kBodyMin =
+    32 * kMiB;  // one largest body, whose class is 24 MiB, and others
+
+// The frames of two segments, one open and one whose footer is being written (storage/index.h): a
+// segment takes a frame a KiB at most.
+std::uint64_t index_bytes(std::uint64_t slot_bytes) {
+  const std::uint64_t frames = storage::append_limits({}, slot_bytes).frames_max;
+  return std::bit_ceil(2 * frames) * sizeof(storage::RecentFrame) + kOpenRuns;
+}
 }  // namespace
 
 std::uint64_t MemoryPlan::total() const {
@@ -31,13 +51,13 @@ std::string MemoryPlan::text() const {
   return out;
 }
 
-std::expected<MemoryPlan, std::string> plan_memory(const Config& config, std::uint16_t cells,
-                                                   std::uint64_t slot_bytes) {
+std::expected<MemoryPlan, MemoryShortage> plan_memory(const Config& config, std::uint16_t cells,
+                                                      std::uint64_t slot_bytes) {
   const std::uint64_t cores = config.data_cpus.size();
+  PENSTOCK_ASSERT(cells >= cores);  // else the tail windows could leave the bodies less than theirs
   MemoryPlan plan;
-  // One entry per 512 bytes of a slot, 48 bytes each: what the open segment's index may need.
-  const std::uint64_t open_index = slot_bytes / 512 * 48;
-  plan.index_cache_bytes = 4 * kMiB;
+  const std::uint64_t open_index = index_bytes(slot_bytes);
+  plan.index_cache_bytes = kIndexPages;
   const auto fill = [&] {
     plan.terms = {
         {"blocks in flight and tail window, a cell", plan.tail_bytes, cells},
@@ -53,17 +73,22 @@ std::expected<MemoryPlan, std::string> plan_memory(const Config& config, std::ui
   // What is left over after the fixed terms: half to the tail windows, half to the bodies.
   fill();
   const std::uint64_t fixed = plan.total();
-  constexpr std::uint64_t kTailMin = 40 * kMiB;  // two largest blocks and their padding
-  constexpr std::uint64_t kBodyMin = 32 * kMiB;  // two largest bodies
   const std::uint64_t least = fixed + cells * kTailMin + cores * kBodyMin;
   if (config.memory_budget < least) {
-    return std::unexpected(fmt::format("[memory] budget is {} MiB; this core plan needs {} MiB",
-                                       config.memory_budget / kMiB, div_ceil(least, kMiB)));
+    return std::unexpected(MemoryShortage{
+        fmt::format("{} MiB", config.memory_budget / kMiB),
+        fmt::format("{} MiB: {} x {} MiB for the cells' tail windows, {} x {} MiB for the cores' "
+                    "HTTP bodies, {} MiB for the rest",
+                    div_ceil(least, kMiB), cells, kTailMin / kMiB, cores, kBodyMin / kMiB,
+                    div_ceil(fixed, kMiB))});
   }
   const std::uint64_t rest = config.memory_budget - fixed;
   plan.tail_bytes =
       std::clamp(round_down(rest / 2 / cells, kMiB), kTailMin, std::uint64_t{1} * kGiB);
   plan.body_bytes = round_down((rest - cells * plan.tail_bytes) / cores, kMiB);
+  // What the front door is made with (its header: REQUIRES).
+  PENSTOCK_ASSERT(plan.body_bytes >= http::BodyPool::class_bytes(
+                                         http::FrontDoorOptions{}.body_bytes_max + kBodyPadding));
   fill();
   return plan;
 }

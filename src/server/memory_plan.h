@@ -27,9 +27,15 @@ struct MemoryPlan {
   [[nodiscard]] std::string text() const;
 };
 
-// `cells` as formatted. An error names the budget that would do.
-[[nodiscard]] std::expected<MemoryPlan, std::string> plan_memory(const Config& config,
-                                                                 std::uint16_t cells,
-                                                                 std::uint64_t slot_bytes);
+// A budget that does not do, in words.
+struct MemoryShortage {
+  std::string found;
+  std::string needed;  // the budget that would, and what for
+};
+
+// `cells` as formatted. REQUIRES: at least one cell a data core.
+[[nodiscard]] std::expected<MemoryPlan, MemoryShortage> plan_memory(const Config& config,
+                                                                    std::uint16_t cells,
+                                                                    std::uint64_t slot_bytes);
 
 }  // namespace penstock::server

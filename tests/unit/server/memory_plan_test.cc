@@ -1,0 +1,85 @@
+// Goal: the sum that is printed covers what the parts take, and a budget too small for them is refused.
+// Method: plans over many shapes; the index's term against an index of that size.
+#include "server/memory_plan.h"
+
+#include "http/body_pool.h"
+#include "http/options.h"
+#include "storage/append_limits.h"
+#include "storage/index.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace penstock::server {
+namespace {
+
+Config config_with(std::uint32_t cores, std::uint64_t budget) {
+  Config config;
+  config.data_cpus.clear();
+  for (std::uint32_t cpu = 0; cpu < cores; ++cpu) config.data_cpus.push_back(cpu);
+  config.memory_budget = budget;
+  return config;
+}
+
+std::uint64_t each(const MemoryPlan& plan, std::string_view name) {
+  const auto term = std::ranges::find(plan.terms, name, &MemoryPlan::Term::name);
+  return term == plan.terms.end() ? 0 : term->each;
+}
+
+TEST(MemoryPlan, TheIndexTermsCoverTheIndex) {
+  for (const std::uint64_t mib : {32, 33, 64, 100, 256, 512, 513, 1024}) {
+    const std::uint64_t slot_bytes = mib * kMiB;
+    const auto plan = plan_memory(config_with(1, 4 * kGiB), 1, slot_bytes);
+    ASSERT_TRUE(plan.has_value());
+    const storage::AppendLimits limits = storage::append_limits({}, slot_bytes);
+    const storage::Index index({.frames_max = limits.frames_max,
+                                .runs_max = limits.runs_max,
+                                .cache_bytes = plan->index_cache_bytes});
+    const std::uint64_t planned =
+        each(*plan, "index of the open segment, a cell") + each(*plan, "index pages, a cell");
+    EXPECT_GE(planned, index.memory_bytes()) << mib << " MiB";
+    EXPECT_LE(planned, index.memory_bytes() + kMiB) << mib << " MiB";
+  }
+}
+
+// Many shapes, budgets from too small to ample: refused, or large enough for each part.
+TEST(MemoryPlan, ABudgetThatIsTakenHoldsTheLargestBody) {
+  const std::uint64_t largest =
+      http::BodyPool::class_bytes(http::FrontDoorOptions{}.body_bytes_max + 64);
+  EXPECT_EQ(largest, 24 * kMiB);
+  int taken = 0;
+  int refused = 0;
+  for (const std::uint32_t cores : {1, 2, 8, 64}) {
+    for (const std::uint32_t factor : {1, 2, 8}) {
+      const auto cells = static_cast<std::uint16_t>(std::min(64U, cores * factor));
+      for (std::uint64_t budget = 256 * kMiB; budget <= 16 * kGiB; budget += budget / 16) {
+        const auto plan = plan_memory(config_with(cores, budget), cells, 32 * kMiB);
+        if (!plan) {
+          ++refused;
+          continue;
+        }
+        ++taken;
+        EXPECT_GE(plan->body_bytes, largest);
+        EXPECT_GE(plan->tail_bytes, 40 * kMiB);
+        EXPECT_LE(plan->total(), budget);
+      }
+    }
+  }
+  EXPECT_GT(taken, 100);
+  EXPECT_GT(refused, 100);
+}
+
+TEST(MemoryPlan, ARefusalNamesTheLeastBudgetThatDoes) {
+  const auto refused = plan_memory(config_with(2, 256 * kMiB), 4, 256 * kMiB);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().found, "256 MiB");
+  const std::string& needed = refused.error().needed;
+  EXPECT_NE(needed.find("2 x 32 MiB for the cores' HTTP bodies"), std::string::npos) << needed;
+  const std::uint64_t least = std::stoull(needed) * kMiB;
+  EXPECT_TRUE(plan_memory(config_with(2, least), 4, 256 * kMiB).has_value());
+  EXPECT_FALSE(plan_memory(config_with(2, least - kMiB), 4, 256 * kMiB).has_value());
+}
+
+}  // namespace
+}  // namespace penstock::server
