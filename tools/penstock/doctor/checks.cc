@@ -179,7 +179,8 @@ Check check_write_cache(unsigned major, unsigned minor, const std::string& sys) 
 Check check_clock(bool synchronised) {
   if (synchronised) return {"clock", Health::kOk, "synchronised", "synchronised", ""};
   return {"clock", Health::kWarning, "the kernel does not call it synchronised",
-          "synchronised: until then nothing expires", "apt install chrony (or systemd-timesyncd)"};
+          "synchronised: until then time off does not count, and records live longer",
+          "apt install chrony (or systemd-timesyncd)"};
 }
 
 Check check_space(const env::VolumeInfo& volume, const DoctorPlan& plan) {
