@@ -2,7 +2,7 @@
 //
 //   sim_seeds [--from S] [--seeds N]     N seeds from S on (PENSTOCK_SIM_SEEDS, default 20)
 //   sim_seeds --seed S                   one seed, twice: the same history both times
-//   sim_seeds --tell S                   one seed, with what happens life by life
+//   sim_seeds --tell S [--bug NAME]      one seed, with what happens life by life
 //   sim_seeds --bug NAME [--seeds N]     a planted bug that must be found within N seeds (default 500)
 //   sim_seeds --bugs                     every planted bug of the whole-server simulation
 //
@@ -110,7 +110,12 @@ int run_twice(std::uint64_t seed) {
   return first.findings.empty() ? 0 : 1;
 }
 
-int tell(std::uint64_t seed) {
+int tell(std::uint64_t seed, [[maybe_unused]] std::string_view bug_name) {
+#ifdef PENSTOCK_SABOTAGE
+  for (const Bug& bug : kBugs) {
+    if (bug.name == bug_name) penstock::storage::g_sabotage = bug.which;
+  }
+#endif
   WorldOptions options;
   options.seed = seed;
   options.tell = true;
@@ -159,17 +164,19 @@ int main(int argc, char** argv) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   std::uint64_t from = 1;
   std::uint64_t seeds = 0;
+  std::uint64_t told = 0;
   std::string_view bug_name;
   for (int i = 1; i < argc; ++i) {
     const std::string_view argument = argv[i];
     const auto value = [&]() -> const char* { return i + 1 < argc ? argv[++i] : "0"; };
     if (argument == "--seed") return run_twice(std::strtoull(value(), nullptr, 10));
-    if (argument == "--tell") return tell(std::strtoull(value(), nullptr, 10));
+    if (argument == "--tell") told = std::strtoull(value(), nullptr, 10);
     if (argument == "--from") from = std::strtoull(value(), nullptr, 10);
     if (argument == "--seeds") seeds = std::strtoull(value(), nullptr, 10);
     if (argument == "--bug") bug_name = value();
     if (argument == "--bugs") bug_name = "all";
   }
+  if (told != 0) return tell(told, bug_name);
   if (!bug_name.empty()) {
     int outcome = 0;
     for (const Bug& bug : kBugs) {

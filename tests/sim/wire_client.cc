@@ -28,7 +28,8 @@ void WireClient::call(std::string_view operation, std::string_view body, WallMil
       "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-amz-json-1.1\r\n"
       "x-amz-target: {}\r\nx-amz-date: {}\r\nauthorization: {}\r\ncontent-length: {}\r\n\r\n{}",
       target, signature.date_time, signature.authorization, body.size(), body);
-  if (!connection_ || ended()) connection_ = network_->connect(port_);
+  if (connection_ && ended()) hang_up();
+  if (!connection_) connection_ = network_->connect(port_);
   received_.clear();
   in_flight_ = true;
   network_->client_send(*connection_, request);
@@ -46,14 +47,19 @@ std::optional<WireAnswer> WireClient::poll() {
   }
   if (!ended()) return std::nullopt;
   in_flight_ = false;
-  connection_.reset();
+  hang_up();
   return WireAnswer{};
 }
 
 void WireClient::drop() {
   in_flight_ = false;
-  connection_.reset();
+  hang_up();
   received_.clear();
+}
+
+void WireClient::hang_up() {
+  if (connection_) network_->client_close(*connection_);
+  connection_.reset();
 }
 
 bool WireClient::ended() {
@@ -74,7 +80,7 @@ std::optional<WireAnswer> WireClient::parse() {
   std::from_chars(head.data() + 9, head.data() + 12, answer.status);
   const bool closes = head.find("Connection: close") != std::string_view::npos;
   answer.body = received_.substr(end + 4, length);
-  if (closes) connection_.reset();
+  if (closes) hang_up();
   return answer;
 }
 

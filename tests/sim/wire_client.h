@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace penstock::sim {
@@ -26,20 +27,31 @@ class WireClient {
  public:
   WireClient(drivers::SimNetwork& network, std::uint16_t port,
              const proto::ClientCredentials& credentials);
+  ~WireClient() { hang_up(); }
+  WireClient(WireClient&& other) noexcept
+      : network_(other.network_),
+        port_(other.port_),
+        credentials_(std::move(other.credentials_)),
+        signer_(std::move(other.signer_)),
+        connection_(std::exchange(other.connection_, std::nullopt)),
+        in_flight_(std::exchange(other.in_flight_, false)),
+        received_(std::move(other.received_)) {}
+  WireClient& operator=(WireClient&&) = delete;
 
   // REQUIRES: !busy().
   void call(std::string_view operation, std::string_view body, WallMillis wall);
   [[nodiscard]] bool busy() const { return in_flight_; }
   // The answer to the call in flight, once.
   [[nodiscard]] std::optional<WireAnswer> poll();
-  // The server's machine is gone.
+  // Waits for nothing any more: the answer comes too late, or the server's machine is gone.
   void drop();
 
  private:
+  void hang_up();
   [[nodiscard]] bool ended();
   [[nodiscard]] std::optional<WireAnswer> parse();
 
-  drivers::SimNetwork* network_;
+  drivers::SimNetwork* network_;  // outlives this
   std::uint16_t port_;
   proto::ClientCredentials credentials_;
   std::unique_ptr<proto::Signer> signer_;

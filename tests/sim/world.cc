@@ -1,6 +1,7 @@
 #include "tests/sim/world.h"
 
 #include "base/assert.h"
+#include "base/pages.h"
 
 #include <fmt/format.h>
 
@@ -19,6 +20,7 @@ enum class Weather : std::uint8_t {
   kPowerCuts,  // crashes and nothing else: no acknowledged record may be lost
   kFailingIo,  // errors, short writes, stalls, a full disk: reported, so nothing may be lost either
   kLyingDisk,  // bits flip and writes go astray: loss is the disk's, a wrong byte never is
+  kBitRot,     // bits flip while the machine is off: what is lost must be named, nothing in silence
 };
 
 // One boot: drivers, server, until it ends.
@@ -125,7 +127,7 @@ class World {
   explicit World(const WorldOptions& options)
       : options_(options),
         random_(options.seed, "world"),
-        weather_(static_cast<Weather>(options.disk_faults ? random_.below(3) : 0)),
+        weather_(static_cast<Weather>(options.disk_faults ? random_.below(4) : 0)),
         storage_(time_, storage_options(), options.seed),
         network_(time_, network_options(), options.seed),
         stage_{model_, "fleet"} {
@@ -159,8 +161,8 @@ class World {
     }
     WorldResult result;
     result.findings = findings_;
-    constexpr std::array<std::string_view, 3> kWeathers = {"power cuts", "failing I/O",
-                                                           "lying disk"};
+    constexpr std::array<std::string_view, 4> kWeathers = {"power cuts", "failing I/O",
+                                                           "lying disk", "bit rot"};
     if (!findings_.empty()) {
       result.findings.push_back(
           fmt::format("weather: {}", kWeathers[static_cast<std::size_t>(weather_)]));
@@ -258,6 +260,7 @@ class World {
       return end(std::move(life), false);
     }
     tell_recovery(life->server().recovery());
+    loss_named_ = loss_named_ || life->server().recovery().quarantined_blocks > 0;
     // A cut alone leaves nothing that recovery has to complain of.
     if (weather_ == Weather::kPowerCuts) {
       for (const std::string& note : life->server().recovery().notes) {
@@ -324,6 +327,13 @@ class World {
   // `booted`: the server ran. Always true: the run goes on.
   bool end(std::unique_ptr<Life> life, bool booted) {
     const std::uint64_t how = !storage_.powered() ? 0 : booted ? random_.below(4) : 2;
+    // Recovery can tell rot from a torn tail where the journal had been quiet for a moment.
+    const bool rots =
+        weather_ == Weather::kBitRot && storage_.powered() && booted && random_.chance(0.9);
+    if (rots) {
+      stage_.quiet = true;
+      run_until(*life, kNanosPerSecond, [] { return false; });
+    }
     if (how == 1) {  // clean stop
       stage_.quiet = true;
       life->server().drain();
@@ -358,8 +368,34 @@ class World {
     if (random_.chance(0.2)) off_for_hours();
     storage_.cut_power_at(0, drivers::SimCutPhase::kAfter);
     storage_.restart();
+    if (rots) rot();
     time_.reboot();
     return true;
+  }
+
+  // One bit of one of the last sectors written in a slot: often of the last block, or of a footer.
+  void rot() {
+    drivers::SimVolume volume(storage_);
+    const std::string name =
+        fmt::format("cell-{:02}/slot-{:04}", random_.below(config_.cells), random_.below(4));
+    const auto file = volume.open(name);
+    if (!file) return;
+    base::Pages page(4 * kKiB);
+    std::vector<std::uint64_t> written;
+    for (std::uint64_t at = config_.slot_bytes; at > 0 && written.size() < 4;) {
+      at -= page.size();
+      const bool read = volume.read(*file, at, page.bytes()).has_value();
+      if (read &&
+          std::ranges::any_of(page.bytes(), [](std::byte b) { return b != std::byte{0}; })) {
+        written.push_back(at);
+      }
+    }
+    volume.close(*file);
+    if (written.empty()) return;
+    if (storage_.flip_bit(name, written[random_.below(written.size())], page.size())) {
+      ++harness_faults_["bit_rot"];
+      tell("a bit of {} rots", name);
+    }
   }
 
   // The machine stays off: time passes for retention too.
@@ -401,6 +437,7 @@ class World {
   std::optional<WireAnswer> ask(Life& life, std::string_view operation, const std::string& body) {
     WireClient client(network_, kPort, credentials_);
     std::optional<WireAnswer> answer;
+    std::optional<WireAnswer> failure;  // the last one, where there is nothing better
     for (int attempt = 0; attempt < 5 && !answer; ++attempt) {
       client.call(operation, body, time_.wall());
       run_until(life, 20 * kNanosPerSecond, [&] {
@@ -409,6 +446,7 @@ class World {
       });
       if (answer && (answer->status == 0 || answer->status >= 500)) {
         tell("{}: {} {}", operation, answer->status, answer->body);
+        if (answer->status >= 500) failure = std::move(answer);
         answer.reset();
       } else if (!answer) {
         tell("{}: no answer", operation);
@@ -416,7 +454,7 @@ class World {
       if (!storage_.powered()) break;
       if (client.busy()) client.drop();
     }
-    return answer;
+    return answer ? answer : failure;
   }
 
   void ensure_stream(Life& life) {
@@ -425,8 +463,9 @@ class World {
                              fmt::format(R"({{"StreamName":"{}","ShardCount":{}}})", stage_.stream,
                                          1 + random_.below(4)));
     if (!storage_.powered()) return;
-    if (weather_ == Weather::kPowerCuts && !created)
-      findings_.emplace_back("CreateStream is not answered");
+    if (weather_ == Weather::kPowerCuts && (!created || created->status >= 500)) {
+      findings_.emplace_back("CreateStream: " + (created ? created->body : "no answer"));
+    }
     run_until(life, kNanosPerSecond, [&] { return false; });
   }
 
@@ -446,6 +485,7 @@ class World {
     if (!findings_.empty()) return;
     // Records live 24 h at least; nothing younger than that may be gone.
     if (was_off_) model_.expired_before(stage_.retention_ms - 24 * kMillisPerHour);
+    if (weather_ == Weather::kBitRot && loss_named_) model_.forgive_loss();
     for (std::string& finding : model_.check(shards)) findings_.push_back(std::move(finding));
   }
 
@@ -467,6 +507,27 @@ class World {
     return shards;
   }
 
+  // A read that ends in lost records says so, and where it goes on.
+  [[nodiscard]] bool loss_is_named(const std::string& body) {
+    const bool named = body.find("AFTER_SEQUENCE_NUMBER") != std::string::npos;
+    loss_named_ = loss_named_ || named;
+    return named;
+  }
+  std::optional<std::string> behind_loss(Life& life, const SeenShard& shard,
+                                         const std::string& body) {
+    constexpr std::string_view kBefore = "AFTER_SEQUENCE_NUMBER ";
+    const std::size_t at = body.find(kBefore) + kBefore.size();
+    const std::size_t end = body.find_first_not_of("0123456789", at);
+    const auto begun =
+        ask(life, "GetShardIterator",
+            fmt::format(
+                R"({{"StreamName":"{}","ShardId":"{}",)"
+                R"("ShardIteratorType":"AFTER_SEQUENCE_NUMBER","StartingSequenceNumber":"{}"}})",
+                stage_.stream, shard.id, body.substr(at, end - at)));
+    std::size_t from = 0;
+    return begun ? json_member(begun->body, "ShardIterator", from) : std::nullopt;
+  }
+
   void read_shard(Life& life, SeenShard& shard) {
     const auto begun = ask(
         life, "GetShardIterator",
@@ -484,9 +545,20 @@ class World {
         return;
       }
       if (!answer || answer->status != 200) {
+        if (answer && loss_is_named(answer->body)) {
+          // Where the disk does what it says, nothing may be lost, named or not.
+          if (weather_ == Weather::kPowerCuts || weather_ == Weather::kFailingIo) {
+            findings_.push_back(fmt::format("GetRecords of {}: {}", shard.id, answer->body));
+            return;
+          }
+          iterator = behind_loss(life, shard, answer->body);
+          continue;
+        }
         // Shown, and not to be opened before the cell is cleared: then it holds nothing.
-        if (!answer && shard.records.empty() && weather_ == Weather::kFailingIo && any_fenced(life))
+        if (answer && answer->status >= 500 && shard.records.empty() &&
+            weather_ == Weather::kFailingIo && any_fenced(life)) {
           return;
+        }
         if (weather_ == Weather::kLyingDisk)
           model_.forgive_loss();
         else
@@ -519,6 +591,7 @@ class World {
   std::vector<std::string> findings_;
   std::map<std::string, std::uint64_t> harness_faults_;
   bool was_off_ = false;
+  bool loss_named_ = false;
   std::int64_t started_ms_ = 0;
   std::int64_t on_nanos_ = 0;
   std::int64_t off_nanos_ = 0;
