@@ -47,7 +47,11 @@ StartError storage_error(const Error& error, const std::string& directory) {
       out.needed = "a file system with O_DIRECT, such as ext4 or XFS";
       out.mend = "put the data directory on such a file system";
       break;
-    default:
+    case ErrorCode::kCorrupt:
+      out.needed = "a superblock, and a snapshot that it names, as they were written";
+      out.mend = "look at the device (dmesg, smartctl) and restore a copy; no record was changed";
+      break;
+    default:  // what a call to the operating system came to, where doctor tries the same
       out.needed = "a readable, writable data directory";
       out.mend = fmt::format("penstock doctor --data-dir {}", directory);
       break;
@@ -107,7 +111,15 @@ std::expected<std::unique_ptr<Server>, StartError> Server::assemble(
     }
     store = storage::Store::open(drivers.volume);
   }
-  if (!store) return std::unexpected(storage_error(store.error(), config.directory));
+  if (!store) {
+    StartError error = storage_error(store.error(), config.directory);
+    if (!config.format_if_empty &&
+        (error.code == ErrorCode::kNotFound || error.code == ErrorCode::kForeignFormat)) {
+      error.needed = "one that penstockd formatted: [data] format_if_empty is false";
+      error.mend = "mount the drive that holds it; for a new one set format_if_empty = true";
+    }
+    return std::unexpected(std::move(error));
+  }
   server->store_ = std::move(*store);
   server->recovered_ = server->store_->take_cells();
   server->recovery_nanos_ = drivers.clock.now() - began;

@@ -1,5 +1,6 @@
 """What an operator does and sees: the commands that work on a stopped daemon's data directory refuse a running one
-and leave behind what starts again; /metrics counts what clients did, and docs/metrics.md names all of it."""
+and leave behind what starts again; a start that is refused names the mend; /metrics counts what clients did, and
+docs/metrics.md names all of it."""
 import json
 import re
 import subprocess
@@ -36,6 +37,40 @@ def test_data_directory_commands():
                                               ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
             found += client.get_records(ShardIterator=token)["Records"]
         assert [record["Data"] for record in found] == [b"hello"], found
+
+
+def refused_start(arguments):
+    """(exit status, text) of a start that must fail."""
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=30)
+    assert "penstockd ready" not in done.stdout
+    return done.returncode, done.stderr
+
+
+def test_a_directory_that_cannot_be_served_says_what_mends_it():
+    with harness.scratch("refused") as folder, harness.Daemon(folder / "data") as daemon:
+        assert daemon.terminate() == 0
+        before = (daemon.directory / "superblock").read_bytes()
+        # Behind the magic and the version, in each of the copies.
+        damaged = bytearray(before)
+        for copy in range(0, len(damaged), 4096):
+            damaged[copy + 200] ^= 1
+        (daemon.directory / "superblock").write_bytes(damaged)
+        status, text = refused_start(daemon.arguments)
+        assert status == 74 and "PS-2003" in text and "smartctl" in text and "doctor" not in text, text
+        assert (daemon.directory / "superblock").read_bytes() == damaged
+        done = penstock("cell", "clear", "--cell", 0, "--data-dir", daemon.directory)
+        assert done.returncode == 1 and "PS-2003" in done.stderr, done
+        (daemon.directory / "superblock").write_bytes(before)
+        daemon.start()
+        assert daemon.terminate() == 0
+
+        (folder / "unmounted").mkdir()
+        text = (harness.ROOT / "deploy" / "penstock.toml").read_text()
+        text = text.replace("/var/lib/penstock", str(folder / "unmounted"))
+        (folder / "penstock.toml").write_text(text.replace("format_if_empty = true", "format_if_empty = false"))
+        status, text = refused_start([harness.DAEMON, "--config", folder / "penstock.toml"])
+        assert status != 0 and "mount the drive" in text, (status, text)
+        assert not (folder / "unmounted" / "superblock").exists()
 
 
 def test_metrics_count_requests_and_records():
