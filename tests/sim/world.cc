@@ -1,7 +1,9 @@
 #include "tests/sim/world.h"
 
-#include "base/assert.h"
 #include "base/pages.h"
+#include "tests/sim/actors.h"
+#include "tests/sim/life.h"
+#include "tests/sim/model.h"
 
 #include <fmt/format.h>
 
@@ -22,105 +24,6 @@ enum class Weather : std::uint8_t {
   kLyingDisk,  // bits flip and writes go astray: loss is the disk's, a wrong byte never is
   kBitRot,     // bits flip while the machine is off: what is lost must be named, nothing in silence
 };
-
-// One boot: drivers, server, until it ends.
-class Life {
- public:
-  Life(drivers::SimTime& time, drivers::SimStorage& storage, drivers::SimNetwork& network,
-       const WorldOptions& options, std::uint64_t entropy_seed)
-      : time_(time), clock_(time), volume_(storage), entropy_(entropy_seed) {
-    for (std::uint32_t i = 0; i <= options.data_cores; ++i) {
-      disks_.push_back(std::make_unique<drivers::SimDisk>(storage));
-      disks_.push_back(std::make_unique<drivers::SimDisk>(storage));
-      sockets_.push_back(std::make_unique<drivers::SimSocket>(network));
-      waiters_.push_back(std::make_unique<drivers::SimWaiter>());
-    }
-  }
-
-  // False: the server refused to start; `why` has its words.
-  [[nodiscard]] bool boot(const server::Config& config, const server::Secrets& secrets,
-                          std::string& why) {
-    server::Drivers drivers{volume_, clock_, entropy_, {}, nullptr};
-    for (std::size_t i = 0; i < config.data_cpus.size(); ++i) {
-      drivers.data.push_back({disks_[2 * i].get(), disks_[2 * i + 1].get(), sockets_[i].get()});
-    }
-    auto made = server::Server::assemble(
-        config, drivers,
-        [&]() -> std::expected<server::Secrets, server::StartError> { return secrets; });
-    if (!made) {
-      why = made.error().text();
-      return false;
-    }
-    server_ = std::move(*made);
-    for (std::size_t i = 0; i < waiters_.size(); ++i) {
-      server_->post_office().set_waiter(CoreId(static_cast<std::uint16_t>(i)), waiters_[i].get());
-    }
-    if (auto listening = server_->listen(); !listening) {
-      why = listening.error().text();
-      return false;
-    }
-    for (std::size_t i = 0; i < server_->data_cores(); ++i) {
-      agents_.push_back(&server_->data_core(i));
-    }
-    agents_.push_back(&server_->service_core());
-    return true;
-  }
-
-  // One turn of every core, in an order of chance. Returns how much was found to do.
-  runtime::WorkCount turn(drivers::SimRandom& random) {
-    std::vector<std::size_t> order(agents_.size());
-    for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-    for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
-    runtime::WorkCount work = 0;
-    for (const std::size_t i : order) {
-      const runtime::WorkCount found = agents_[i]->poll(clock_.now(), clock_.wall());
-      if (found == 0) waiters_[i]->wait(agents_[i]->next_deadline());
-      work += found;
-    }
-    for (const auto& waiter : waiters_) work += waiter->woken() ? 1 : 0;
-    return work;
-  }
-
-  [[nodiscard]] Nanos next_deadline() const {
-    Nanos deadline(INT64_MAX);
-    for (const runtime::Agent* agent : agents_) {
-      deadline = std::min(deadline, time_.from_monotonic(agent->next_deadline()));
-    }
-    return deadline;
-  }
-
-  [[nodiscard]] server::Server& server() { return *server_; }
-
- private:
-  drivers::SimTime& time_;
-  drivers::SimClock clock_;
-  drivers::SimVolume volume_;
-  drivers::SimEntropy entropy_;
-  std::vector<std::unique_ptr<drivers::SimDisk>> disks_;
-  std::vector<std::unique_ptr<drivers::SimSocket>> sockets_;
-  std::vector<std::unique_ptr<drivers::SimWaiter>> waiters_;
-  std::unique_ptr<server::Server> server_;
-  std::vector<runtime::Agent*> agents_;
-};
-
-std::string describe_cells(const ingest::DataCore& core) {
-  std::string text;
-  for (const auto& cell : core.cells()) {
-    text += fmt::format("cell {}{}{} {} slots free, ", cell->id().raw(),
-                        cell->quiet() ? "" : " not quiet", cell->fenced() ? " fenced" : "",
-                        cell->journal_metrics().slots_free);
-  }
-  return text;
-}
-
-bool any_fenced(Life& life) {
-  for (std::size_t i = 0; i < life.server().data_cores(); ++i) {
-    for (const auto& cell : life.server().data_core(i).core().cells()) {
-      if (cell->fenced()) return true;
-    }
-  }
-  return false;
-}
 
 class World {
  public:
@@ -245,7 +148,8 @@ class World {
     tell("boot");
     // Recovery, too, is cut short now and then.
     if (!last && random_.chance(0.15)) arm_cut(40);
-    auto life = std::make_unique<Life>(time_, storage_, network_, options_, random_.next());
+    auto life =
+        std::make_unique<Life>(time_, storage_, network_, options_.data_cores, random_.next());
     std::string why;
     if (!life->boot(config_, secrets_, why)) {
       tell("does not start: {}", why);
@@ -299,7 +203,7 @@ class World {
   }
 
   void disturb() {
-    if (options_.clock_faults && random_.chance(0.00002)) step_clock();
+    if (options_.clock_faults && random_.chance(0.00002)) step_clock(true);
     if (weather_ == Weather::kLyingDisk && random_.chance(0.00002)) flip_bit();
     if (weather_ == Weather::kFailingIo && random_.chance(0.0001)) {
       storage_.set_capacity(random_.chance(0.7) ? storage_.used_bytes() : 1 * kGiB);
@@ -307,12 +211,12 @@ class World {
     }
   }
 
-  void step_clock() {
+  void step_clock(bool may_be_synchronised) {
     constexpr std::int64_t kYearMs = 365LL * 24 * 3'600 * 1'000;
     const std::array<std::int64_t, 4> steps = {3'600'000, -3'600'000, kYearMs, -kYearMs};
     // Stepped there and back: requests are signed by the same clock, so both sides agree.
     time_.step_wall(steps[random_.below(steps.size())]);
-    time_.set_wall_synchronised(random_.chance(0.7));
+    time_.set_wall_synchronised(may_be_synchronised && random_.chance(0.7));
     tell("clock step to wall {} ms", time_.wall().raw());
     ++harness_faults_["clock_step"];
   }
@@ -343,7 +247,7 @@ class World {
           findings_.push_back(
               fmt::format("core {} does not drain: {} connections, {} puts, {} reads, {}", i,
                           core.front().counters().connections_open, core.core().puts_under_way(),
-                          core.core().reads_under_way(), describe_cells(core.core())));
+                          core.core().reads_under_way(), life->describe_cells(i)));
         }
       }
       ++harness_faults_["clean_stop"];
@@ -356,7 +260,7 @@ class World {
       ++harness_faults_["power_cut"];
     }
     for (std::size_t i = 0; booted && i < life->server().data_cores(); ++i) {
-      tell("core {}: {}", i, describe_cells(life->server().data_core(i).core()));
+      tell("core {}: {}", i, life->describe_cells(i));
     }
     tell("end: {}, {} acknowledged",
          how == 1   ? "clean stop"
@@ -366,6 +270,8 @@ class World {
     for (const auto& actor : actors_) actor->lose_server();
     life.reset();
     if (random_.chance(0.2)) off_for_hours();
+    // A clock whose battery is empty: nobody has set it when the machine starts.
+    if (options_.clock_faults && random_.chance(0.1)) step_clock(false);
     storage_.cut_power_at(0, drivers::SimCutPhase::kAfter);
     storage_.restart();
     if (rots) rot();
@@ -556,7 +462,7 @@ class World {
         }
         // Shown, and not to be opened before the cell is cleared: then it holds nothing.
         if (answer && answer->status >= 500 && shard.records.empty() &&
-            weather_ == Weather::kFailingIo && any_fenced(life)) {
+            weather_ == Weather::kFailingIo && life.any_cell_fenced()) {
           return;
         }
         if (weather_ == Weather::kLyingDisk)

@@ -7,24 +7,9 @@
 // Owner      one thread
 #pragma once
 
-#include "drivers/clock/sim/sim_clock.h"
-#include "drivers/clock/sim/sim_waiter.h"
-#include "drivers/disk/sim/sim_disk.h"
-#include "drivers/disk/sim/sim_storage.h"
-#include "drivers/entropy/sim_entropy.h"
-#include "drivers/sim/random.h"
-#include "drivers/sim/time.h"
-#include "drivers/socket/sim/sim_network.h"
-#include "drivers/socket/sim/sim_socket.h"
-#include "server/assembly.h"
-#include "tests/sim/actors.h"
-#include "tests/sim/model.h"
-
-#include <array>
 #include <cstdint>
-#include <memory>
-#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace penstock::sim {
@@ -32,7 +17,7 @@ namespace penstock::sim {
 struct WorldOptions {
   std::uint64_t seed = 1;
   std::uint32_t lives = 4;
-  std::int64_t life_nanos_max = 6 * kNanosPerSecond;
+  std::int64_t life_nanos_max = 6'000'000'000;
   std::uint32_t data_cores = 2;
   std::uint32_t writers = 4;
   bool disk_faults = true;
