@@ -1,0 +1,191 @@
+// One cell on the simulated disk, over restarts; it keeps what the cell hands back.
+#pragma once
+
+#include "drivers/disk/sim/sim_disk.h"
+#include "drivers/disk/sim/sim_storage.h"
+#include "drivers/entropy/sim_entropy.h"
+#include "drivers/sim/time.h"
+#include "runtime/disk_queue.h"
+#include "shard/cell.h"
+#include "storage/store.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace penstock::shard {
+
+[[nodiscard]] inline ShardKey key_of(std::uint32_t shard) {
+  return {StreamUid(1), ShardNumber(shard)};
+}
+
+// A call with its entries; `text` stands in every record, followed by the entry's number.
+struct Call {
+  Call(std::uint64_t serial, std::size_t count, const std::string& text, Nanos deadline) {
+    request.serial = serial;
+    request.deadline = deadline;
+    for (std::size_t i = 0; i < count; ++i) texts.push_back(text + std::to_string(i));
+    entries.resize(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      entries[i].request = &request;
+      entries[i].record = {.key = reinterpret_cast<const std::byte*>("k"),
+                           .data = reinterpret_cast<const std::byte*>(texts[i].data()),
+                           .data_bytes = static_cast<std::uint32_t>(texts[i].size()),
+                           .key_bytes = 1,
+                           .flags = 0,
+                           .hash = {}};
+    }
+  }
+  PutRequest request;
+  std::vector<std::string> texts;
+  std::vector<PutEntry> entries;
+};
+
+class TextSink final : public storage::BatchSink {
+ public:
+  Taken on_batch(const storage::BatchView& batch, std::uint32_t from,
+                 std::uint32_t until) override {
+    Taken taken;
+    for (std::uint32_t i = from; i < until; ++i) {
+      const storage::RecordRef record = batch.record(i);
+      texts.emplace_back(reinterpret_cast<const char*>(record.data), record.data_bytes);
+      ++taken.records;
+      taken.bytes += record.data_bytes;
+    }
+    return taken;
+  }
+  std::vector<std::string> texts;
+};
+
+class CellRig final : public Cell::Outlet {
+ public:
+  explicit CellRig(const drivers::SimStorageOptions& options = {}) : storage(time, options, 1) {
+    boot();
+    drivers::SimEntropy entropy(7);
+    EXPECT_TRUE(
+        storage::Store::format(*volume, entropy, {.cells = 1, .slot_bytes = kMiB, .slots_ahead = 3})
+            .has_value());
+    start();
+  }
+  ~CellRig() override {
+    storage.kill_process();
+    cell.reset();
+  }
+
+  void boot() {
+    volume = std::make_unique<drivers::SimVolume>(storage);
+    write_disk = std::make_unique<drivers::SimDisk>(storage);
+    read_disk = std::make_unique<drivers::SimDisk>(storage);
+    writes = std::make_unique<runtime::DiskQueue>(*write_disk);
+    reads = std::make_unique<runtime::DiskQueue>(*read_disk);
+  }
+  void start() {
+    auto opened = storage::Store::open(*volume);
+    ASSERT_TRUE(opened.has_value());
+    store = std::move(*opened);
+    auto cells = store->take_cells();
+    storage::JournalOptions options;
+    options.slot_bytes = kMiB;
+    options.tail_bytes = 4 * kMiB;
+    cell = std::make_unique<Cell>(options, std::move(cells.at(0)), *writes, *reads, *this);
+  }
+  // The power goes; what is durable comes back.
+  void cut_and_restart() {
+    if (storage.powered()) storage.cut_power();
+    cell.reset();
+    store.reset();
+    writes.reset();
+    reads.reset();
+    write_disk.reset();
+    read_disk.reset();
+    volume.reset();
+    storage.restart();
+    settled_entries.clear();
+    boot();
+    start();
+  }
+
+  [[nodiscard]] WallMillis wall() const {
+    return WallMillis(1'000'000 + time.now().raw() / kNanosPerMilli);
+  }
+  // What has completed is settled, what was taken is given to the disk; no time passes.
+  void turn() {
+    static_cast<void>(writes->poll(time.now()));
+    static_cast<void>(reads->poll(time.now()));
+    cell->set_retention_now(RetentionMillis(time.now().raw() / kNanosPerMilli));
+    static_cast<void>(cell->settle(time.now(), wall()));
+    static_cast<void>(cell->place(time.now(), wall()));
+  }
+  void run() {
+    turn();
+    for (int i = 0; i < 10'000 && (!cell->quiet() || reading_); ++i) {
+      const auto next = storage.next_completion();
+      time.advance_to(next ? std::max(*next, time.now() + 1) : time.now() + kNanosPerMilli);
+      turn();
+    }
+  }
+
+  // All that take accepts; the others have their outcome at once.
+  std::size_t take(Call& call, ShardKey shard) {
+    std::size_t taken = 0;
+    for (PutEntry& entry : call.entries) {
+      taken += cell->take(entry, cell->find(shard), time.now()) ? 1 : 0;
+    }
+    return taken;
+  }
+  Result<> command(CellCommand& command) {
+    cell->command(command, time.now(), wall());
+    run();
+    return command.outcome;
+  }
+  Result<> command(CommandKind kind, ShardKey shard, std::uint64_t version = 1) {
+    CellCommand order;
+    order.kind = kind;
+    order.shard = shard;
+    order.control.catalogue_version = version;
+    order.control.range_end[0] = order.control.range_end[1] = UINT64_MAX;
+    return command(order);
+  }
+  ReadRequest read(ShardKey shard, ReadStart start, TextSink& sink) {
+    ReadRequest request;
+    request.shard = shard;
+    request.start = start;
+    request.sink = &sink;
+    reading_ = true;
+    cell->read(request, time.now(), wall());
+    run();
+    EXPECT_FALSE(reading_);
+    return request;
+  }
+  std::vector<std::string> all(ShardKey shard) {
+    TextSink sink;
+    EXPECT_TRUE(read(shard, ReadStart::kTrimHorizon, sink).outcome.has_value());
+    return sink.texts;
+  }
+
+  void settled(PutEntry* list, std::uint32_t count, Nanos) override {
+    for (; list != nullptr; list = list->next, --count) settled_entries.push_back(list);
+    EXPECT_EQ(count, 0U);
+  }
+  void finished(CellCommand&, Nanos) override { ++commands_finished; }
+  void finished(ReadRequest&, Nanos) override { reading_ = false; }
+
+  drivers::SimTime time;
+  drivers::SimStorage storage;
+  std::unique_ptr<drivers::SimVolume> volume;
+  std::unique_ptr<drivers::SimDisk> write_disk;
+  std::unique_ptr<drivers::SimDisk> read_disk;
+  std::unique_ptr<runtime::DiskQueue> writes;
+  std::unique_ptr<runtime::DiskQueue> reads;
+  std::unique_ptr<storage::Store> store;
+  std::unique_ptr<Cell> cell;
+  std::vector<PutEntry*> settled_entries;
+  int commands_finished = 0;
+
+ private:
+  bool reading_ = false;
+};
+
+}  // namespace penstock::shard

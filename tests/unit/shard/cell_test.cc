@@ -1,0 +1,173 @@
+// Goal: an entry is acknowledged when it is durable and never before, in the order in which it was
+// taken, and every other outcome is said once. Method: one cell on the simulated disk, turn by turn.
+#include "cell_rig.h"
+
+#include <algorithm>
+
+namespace penstock::shard {
+namespace {
+
+constexpr Nanos kNever(INT64_MAX);
+
+TEST(Cell, AcknowledgesWhatIsDurableAndNothingBefore) {
+  CellRig rig;
+  ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(1)).has_value());
+  Call call(1, 3, "a", kNever);
+  ASSERT_EQ(rig.take(call, key_of(1)), 3U);
+  rig.turn();  // the block is under way
+  EXPECT_TRUE(rig.settled_entries.empty());
+  EXPECT_EQ(rig.cell->find(key_of(1))->visible, RecordIndex(0));
+  EXPECT_EQ(rig.cell->find(key_of(1))->next, RecordIndex(3));
+  rig.run();
+  ASSERT_EQ(rig.settled_entries.size(), 3U);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_TRUE(call.entries[i].stored);
+    EXPECT_EQ(call.entries[i].index, RecordIndex(i));
+  }
+  EXPECT_EQ(rig.all(key_of(1)), call.texts);
+  rig.cut_and_restart();
+  EXPECT_EQ(rig.all(key_of(1)), call.texts);
+}
+
+TEST(Cell, KeepsTheOrderInWhichItTook) {
+  CellRig rig;
+  ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(1)).has_value());
+  ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(2)).has_value());
+  std::vector<std::unique_ptr<Call>> calls;
+  std::vector<std::string> expected[2];
+  for (std::uint64_t serial = 1; serial <= 60; ++serial) {
+    calls.push_back(
+        std::make_unique<Call>(serial, 1 + serial % 7, std::to_string(serial) + ":", kNever));
+    const std::uint32_t shard = serial % 2;
+    ASSERT_EQ(rig.take(*calls.back(), key_of(1 + shard)), calls.back()->entries.size());
+    std::ranges::copy(calls.back()->texts, std::back_inserter(expected[shard]));
+    if (serial % 3 == 0) rig.turn();  // several blocks are in flight at once
+  }
+  rig.run();
+  EXPECT_EQ(rig.all(key_of(1)), expected[0]);
+  EXPECT_EQ(rig.all(key_of(2)), expected[1]);
+  EXPECT_EQ(rig.settled_entries.size(), expected[0].size() + expected[1].size());
+}
+
+TEST(Cell, LimitsRefuseWhatIsAboveAndTheRestOfThatCall) {
+  CellRig rig;
+  ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(1)).has_value());
+  rig.cell->find(key_of(1))->set_limits({.write_bytes = 1'000'000, .write_records = 10},
+                                        rig.time.now());
+  Call call(1, 30, "x", kNever);
+  const std::size_t taken = rig.take(call, key_of(1));
+  EXPECT_LT(taken, 30U);
+  EXPECT_GE(taken, 10U);
+  EXPECT_EQ(call.entries[taken].error, ErrorCode::kThrottled);
+  for (std::size_t i = taken + 1; i < 30; ++i) {
+    EXPECT_EQ(call.entries[i].error, ErrorCode::kThrottledInCall) << i;
+  }
+  rig.run();
+  EXPECT_EQ(rig.all(key_of(1)).size(), taken);
+  // A second later there is room again.
+  rig.time.advance_to(rig.time.now() + 2 * kNanosPerSecond);
+  Call later(2, 5, "y", kNever);
+  EXPECT_EQ(rig.take(later, key_of(1)), 5U);
+  rig.run();
+}
+
+TEST(Cell, AClosedShardSendsItsPendingEntriesElsewhereAndSaysWhereItEnds) {
+  CellRig rig;
+  ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(1)).has_value());
+  Call in_flight(1, 2, "a", kNever);
+  ASSERT_EQ(rig.take(in_flight, key_of(1)), 2U);
+  rig.turn();
+  Call pending(2, 3, "b", kNever);
+  ASSERT_EQ(rig.take(pending, key_of(1)), 3U);
+  CellCommand close;
+  close.kind = CommandKind::kCloseShard;
+  close.shard = key_of(1);
+  close.control.catalogue_version = 2;
+  ASSERT_TRUE(rig.command(close).has_value());
+  EXPECT_EQ(close.control.index, 2U);
+  for (const PutEntry& entry : in_flight.entries) EXPECT_TRUE(entry.stored);
+  for (const PutEntry& entry : pending.entries) {
+    EXPECT_FALSE(entry.stored);
+    EXPECT_EQ(entry.error, ErrorCode::kWrongShard);
+  }
+  Call late(3, 1, "c", kNever);
+  EXPECT_EQ(rig.take(late, key_of(1)), 0U);
+  EXPECT_EQ(late.entries[0].error, ErrorCode::kWrongShard);
+  TextSink sink;
+  EXPECT_TRUE(rig.read(key_of(1), ReadStart::kTrimHorizon, sink).at_end);
+  EXPECT_EQ(sink.texts, in_flight.texts);
+  rig.cut_and_restart();
+  EXPECT_EQ(rig.cell->find(key_of(1))->life, ShardLife::kClosed);
+}
+
+TEST(Cell, AFailedWriteLeavesOutcomesUnknownAndTheRestReadable) {
+  CellRig rig;
+  ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(1)).has_value());
+  Call good(1, 2, "a", kNever);
+  ASSERT_EQ(rig.take(good, key_of(1)), 2U);
+  rig.run();
+  rig.storage.set_rates({.write_error = 1.0});
+  Call bad(2, 2, "b", kNever);
+  ASSERT_EQ(rig.take(bad, key_of(1)), 2U);
+  rig.run();
+  EXPECT_TRUE(rig.cell->fenced());
+  for (const PutEntry& entry : bad.entries) {
+    EXPECT_FALSE(entry.stored);
+    EXPECT_EQ(entry.error, ErrorCode::kUnknownOutcome);
+  }
+  Call after(3, 1, "c", kNever);
+  EXPECT_EQ(rig.take(after, key_of(1)), 0U);
+  EXPECT_EQ(after.entries[0].error, ErrorCode::kFenced);
+  EXPECT_EQ(rig.all(key_of(1)), good.texts);
+  // A shard whose opening could not be stored: later, not never.
+  const Result<> opened = rig.command(CommandKind::kOpenShard, key_of(2));
+  ASSERT_FALSE(opened.has_value());
+  EXPECT_EQ(opened.error().code, ErrorCode::kFenced);
+  TextSink sink;
+  const ReadRequest missing = rig.read(key_of(2), ReadStart::kTrimHorizon, sink);
+  ASSERT_FALSE(missing.outcome.has_value());
+  EXPECT_EQ(missing.outcome.error().code, ErrorCode::kFenced);
+}
+
+TEST(Cell, AnEntryPastItsDeadlineIsUnknownInFlightAndRefusedBefore) {
+  drivers::SimStorageOptions slow;
+  slow.write_nanos_min = slow.write_nanos_max = 10 * kNanosPerSecond;
+  CellRig rig(slow);
+  ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(1)).has_value());
+  const Nanos deadline = rig.time.now() + kNanosPerSecond;
+  Call flying(1, 2, "a", deadline);
+  ASSERT_EQ(rig.take(flying, key_of(1)), 2U);
+  rig.turn();
+  Call waiting(2, 2, "b", deadline);
+  ASSERT_EQ(rig.take(waiting, key_of(1)), 2U);
+  rig.time.advance_to(deadline + 1);
+  rig.cell->expire(rig.time.now());
+  ASSERT_EQ(rig.settled_entries.size(), 4U);
+  for (const PutEntry& entry : flying.entries) EXPECT_EQ(entry.error, ErrorCode::kUnknownOutcome);
+  for (const PutEntry& entry : waiting.entries) EXPECT_EQ(entry.error, ErrorCode::kOverloaded);
+  rig.run();
+  EXPECT_EQ(rig.settled_entries.size(), 4U) << "nobody is told twice";
+  EXPECT_EQ(rig.all(key_of(1)), flying.texts) << "0 or 1 copy: here 1; the refused ones never";
+}
+
+TEST(Cell, ExpiryHidesWhatIsTooOldAndNothingYounger) {
+  CellRig rig;
+  ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(1)).has_value());
+  Call old(1, 3, "a", kNever);
+  ASSERT_EQ(rig.take(old, key_of(1)), 3U);
+  rig.run();
+  rig.time.advance_to(rig.time.now() + kNanosPerSecond);
+  rig.turn();
+  Call young(2, 3, "b", kNever);
+  ASSERT_EQ(rig.take(young, key_of(1)), 3U);
+  rig.run();
+  CellCommand expire;
+  expire.kind = CommandKind::kExpire;
+  expire.horizons = {{StreamUid(1), RetentionMillis(rig.time.now().raw() / kNanosPerMilli - 500)}};
+  ASSERT_TRUE(rig.command(expire).has_value());
+  EXPECT_EQ(rig.all(key_of(1)), young.texts);
+  EXPECT_EQ(rig.cell->find(key_of(1))->trim, RecordIndex(3));
+}
+
+}  // namespace
+}  // namespace penstock::shard
