@@ -17,8 +17,8 @@ namespace {
 constexpr std::uint64_t kShardBytes = 1 * kKiB;  // measured: bench/results, memory of an idle shard
 constexpr std::uint64_t kConnectionBytes =
     2 * kKiB;  // head and state; bodies have their own budget
-constexpr std::uint64_t kReadBuffers = 8 * 256 * kKiB;
-constexpr std::uint64_t kParcels = 8192 * 96;
+constexpr std::uint64_t kReadBuffers = 8 * (256 * kKiB);
+constexpr std::uint64_t kParcels = 8192 * std::uint64_t{96};
 constexpr std::uint64_t kIndexPages = 4 * kMiB;
 constexpr std::uint64_t kOpenRuns = 4 * kMiB;  // storage/open_runs.h: 32,768 of them at most
 constexpr std::uint64_t kBodyPadding = 64;     // readable bytes behind a body (http/exchange.h)

@@ -28,7 +28,7 @@ std::uint64_t each(const MemoryPlan& plan, std::string_view name) {
 }
 
 TEST(MemoryPlan, TheIndexTermsCoverTheIndex) {
-  for (const std::uint64_t mib : {32, 33, 64, 100, 256, 512, 513, 1024}) {
+  for (const std::uint64_t mib : {32U, 33U, 64U, 100U, 256U, 512U, 513U, 1024U}) {
     const std::uint64_t slot_bytes = mib * kMiB;
     const auto plan = plan_memory(config_with(1, 4 * kGiB), 1, slot_bytes);
     ASSERT_TRUE(plan.has_value());
@@ -50,8 +50,8 @@ TEST(MemoryPlan, ABudgetThatIsTakenHoldsTheLargestBody) {
   EXPECT_EQ(largest, 24 * kMiB);
   int taken = 0;
   int refused = 0;
-  for (const std::uint32_t cores : {1, 2, 8, 64}) {
-    for (const std::uint32_t factor : {1, 2, 8}) {
+  for (const std::uint32_t cores : {1U, 2U, 8U, 64U}) {
+    for (const std::uint32_t factor : {1U, 2U, 8U}) {
       const auto cells = static_cast<std::uint16_t>(std::min(64U, cores * factor));
       for (std::uint64_t budget = 256 * kMiB; budget <= 16 * kGiB; budget += budget / 16) {
         const auto plan = plan_memory(config_with(cores, budget), cells, 32 * kMiB);
