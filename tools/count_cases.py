@@ -1,8 +1,12 @@
-"""Sums the cases of a test run: JUnit files and the list of stages in one directory.
+"""Sums the cases of a test run: meson's JUnit and JSON files and the list of stages in one directory.
+
+The JUnit file has the cases. The JSON file has each program's own end: one that crashed, hung or stopped short of
+its plan counts as a failed case, which the JUnit file may not tell.
 
 Names what failed and what was skipped; the last line is `N passed, N failed, N skipped`.
 Ends non-zero if anything failed or nothing ran.
 """
+import json
 import pathlib
 import re
 import sys
@@ -16,13 +20,23 @@ def cases(directory):
         outcome, name = line.split("\t")
         yield outcome, name
     for file in sorted(directory.glob("*.junit.xml")):
+        run = file.name.removesuffix(".junit.xml")
+        failed_programs = set()
         # meson copies what a test printed as it is; XML knows no control characters.
         text = re.sub(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]", b"", file.read_bytes())
-        for case in ElementTree.fromstring(text).iter("testcase"):
-            kinds = {child.tag for child in case}
-            skipped = "skipped" in kinds or case.get("status") == "notrun"
-            outcome = "failed" if kinds & {"failure", "error"} else "skipped" if skipped else "passed"
-            yield outcome, f"{file.name.split('.')[0]}: {case.get('classname', '')} {case.get('name')}"
+        for suite in ElementTree.fromstring(text).iter("testsuite"):
+            for case in suite.iter("testcase"):
+                kinds = {child.tag for child in case}
+                skipped = "skipped" in kinds or case.get("status") == "notrun"
+                outcome = "failed" if kinds & {"failure", "error"} else "skipped" if skipped else "passed"
+                if outcome == "failed":
+                    failed_programs |= {suite.get("name", ""), case.get("name", "")}
+                yield outcome, f"{run}: {case.get('classname', '')} {case.get('name')}"
+        for line in file.with_name(run + ".json").read_text().splitlines():
+            program = json.loads(line)
+            told = any(program["name"] in failed for failed in failed_programs)
+            if program["result"] not in ("OK", "SKIP", "EXPECTEDFAIL") and not told:
+                yield "failed", f"{run}: {program['name']}: {program['result']}"
 
 
 def main():
