@@ -3,6 +3,7 @@
 #include "base/assert.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace penstock::retention {
 
@@ -31,7 +32,8 @@ void Clock::begin(Nanos now_ns, WallMillis wall, bool synchronised) {
   base_ = RetentionMillis(saved_.retention_ms);
   if (saved_.wall_ms != 0) {
     related_ = true;
-    offset_ = saved_.retention_ms - saved_.wall_ms;
+    stamped_in_doubt_ = saved_.wall_ms < 0;
+    offset_ = saved_.retention_ms - std::abs(saved_.wall_ms);
   }
 }
 
@@ -64,8 +66,8 @@ void Clock::hear(Nanos now_ns, WallMillis wall, bool first) {
     return;
   }
   doubt_ = Doubt::kNone;
-  if (ahead_ > 0 && !heard_ && !first) {
-    // Records were stamped by now. Were the time off adopted, they would age by it: it is not counted.
+  if (ahead_ > 0 && !heard_ && (!first || stamped_in_doubt_)) {
+    // Records were stamped without it. Were the time off adopted, they would age by it: it is not counted.
     offset_ -= ahead_;
     ahead_ = 0;
   } else if (ahead_ > 0) {
@@ -109,9 +111,11 @@ storage::RetentionClockState Clock::state(Nanos now_ns) const {
   if (!running_) return saved_;
   storage::RetentionClockState state;
   state.retention_ms = now(now_ns).raw();
-  // What the wall clock shows when this clock is right; 0: this boot never learnt it, and its records
-  // must not age by what the next one learns.
-  state.wall_ms = heard_ ? state.retention_ms - offset_ : 0;
+  // What the wall clock shows when this clock is right. Where this boot never learnt it, or doubts it, its
+  // records must not age by what the next one learns.
+  const std::int64_t wall = state.retention_ms - offset_;
+  const bool doubted = doubt_ != Doubt::kNone;
+  state.wall_ms = doubted && related_ ? -wall : heard_ ? wall : 0;
   return state;
 }
 

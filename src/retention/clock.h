@@ -67,9 +67,10 @@ class Clock {
 
   storage::RetentionClockState saved_;
   bool running_ = false;
-  bool related_ = false;  // it is known how wall time maps to this clock
-  bool heard_ = false;    // a synchronised wall clock was within bounds in this boot
-  Nanos base_now_;        // `base_` is the clock's time then
+  bool related_ = false;           // it is known how wall time maps to this clock
+  bool heard_ = false;             // a synchronised wall clock was within bounds in this boot
+  bool stamped_in_doubt_ = false;  // by the boot before: what it stamped does not age by time off
+  Nanos base_now_;                 // `base_` is the clock's time then
   RetentionMillis base_;
   std::int64_t offset_ = 0;   // this clock = wall time + offset, where related
   std::int64_t adopted_ = 0;  // by jumps after the first, in this boot

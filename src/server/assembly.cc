@@ -182,6 +182,15 @@ std::expected<void, StartError> Server::wire(const Secrets& secrets) {
   for (ingest::DataCore* core : data) core->set_peers(data);
 
   clock_ = std::make_unique<retention::Clock>(store_->retention_clock());
+  // Before anything is stamped. Where this boot does not know what time it is, the next one must learn that
+  // even after a crash: what is stamped from now on must not age by the time off that it will count.
+  clock_->observe(drivers_.clock.now(), drivers_.clock.wall(), drivers_.clock.wall_synchronised());
+  const storage::RetentionClockState known = clock_->state(drivers_.clock.now());
+  if (known.wall_ms <= 0 && store_->retention_clock().wall_ms > 0) {
+    if (const Result<> recorded = store_->record_clock(known); !recorded) {
+      return std::unexpected(storage_error(recorded.error(), config_.directory));
+    }
+  }
   cell_plane_ = std::make_unique<ingest::ServicePost>(service_post, data, std::move(cell_cores));
   catalog::CatalogOptions options;
   options.identity = config_.identity;

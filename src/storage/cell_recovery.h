@@ -39,7 +39,7 @@ struct CellRecoveryOutput {
   std::vector<TailPiece> tail;
   std::vector<std::string> partial;  // files to remove
   std::uint32_t next_slot = 0;
-  RetentionClockState clock;  // as of the last block that was read; zeros where there was none
+  std::int64_t retention_ms = 0;  // of the last block that was read; 0 where there was none
 };
 
 // Adds to `report`.

@@ -220,7 +220,7 @@ void CellRecovery::finish(CellRecoveryOutput& out) {
   out.cell.controls = std::move(controls_);
   out.cell.journal = std::move(journal);
   out.partial = std::move(slots_.partial);
-  out.clock = clock_;
+  out.retention_ms = retention_ms_;
   out.next_slot = slots_.next_number;
 }
 

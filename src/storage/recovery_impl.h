@@ -94,9 +94,9 @@ class CellRecovery {
   SlotSurvey slots_;
   Cursor cursor_;
   std::uint64_t covered_;
-  std::uint64_t evidence_;      // D of §7: highest LSN that somebody called durable
-  RetentionClockState clock_;   // of the last block
-  std::uint64_t seen_lsn_ = 0;  // highest LSN of any block that is not stale, readable or not
+  std::uint64_t evidence_;         // D of §7: highest LSN that somebody called durable
+  std::int64_t retention_ms_ = 0;  // of the last block
+  std::uint64_t seen_lsn_ = 0;     // highest LSN of any block that is not stale, readable or not
   std::map<std::uint32_t, std::uint64_t> cuts_;  // epoch → its recovered_lsn
   std::vector<RecoveredSegment> segments_;
   std::vector<RecoveredControl> controls_;

@@ -158,7 +158,7 @@ void CellRecovery::accept(RecoveredSegment& segment, const format::BlockHeader& 
   accepted_.push_back({header.lsn, {segment.file, segment.blocks_end, header.total_len}});
   cursor_ = {header.segment_no, header.lsn, header.chain, header.epoch, header.recovered_lsn, true};
   seen_lsn_ = std::max(seen_lsn_, header.lsn);
-  clock_ = {header.retention_ms, header.wall_ms};
+  retention_ms_ = header.retention_ms;
   segment.last = Lsn(header.lsn);
   segment.last_chain = header.chain;
   segment.last_epoch = header.epoch;

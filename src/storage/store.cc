@@ -118,7 +118,13 @@ Result<> Store::Impl::recover_cells() {
     for (const TailPiece& piece : output.tail) {
       if (auto written = write_again(volume, piece); !written) return written;
     }
-    if (output.clock.retention_ms > clock.retention_ms) clock = output.clock;
+    // Blocks say how far the clock has run. What wall time that is, only snapshots and the superblock do:
+    // the wall clock beside a block was heard by nobody.
+    if (output.retention_ms > clock.retention_ms) {
+      const std::int64_t run = output.retention_ms - clock.retention_ms;
+      clock.retention_ms = output.retention_ms;
+      if (clock.wall_ms != 0) clock.wall_ms += clock.wall_ms > 0 ? run : -run;
+    }
     output.cell.fenced = (superblock.fences >> cell & 1) != 0;
     output.cell.journal->fenced = output.cell.fenced;
     output.cell.journal->epoch = superblock.boot_epoch;

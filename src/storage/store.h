@@ -56,7 +56,9 @@ struct CellSnapshot {
 
 struct RetentionClockState {
   std::int64_t retention_ms = 0;  // RetentionMillis at `boot_ns`
-  std::int64_t wall_ms = 0;       // wall clock seen then
+  // The wall clock then, by the relation that a synchronised one taught. 0: nobody knows it.
+  // Negative: minus that, and the boot that saved it doubted the wall clock.
+  std::int64_t wall_ms = 0;
 };
 
 struct Snapshot {

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <utility>
 
@@ -140,7 +141,7 @@ class World {
     storage_.cut_power_at(0, drivers::SimCutPhase::kAfter);
     storage_.set_rates({});
     storage_.set_capacity(64 * kGiB);
-    time_.set_wall_synchronised(true);
+    correct_clock();
   }
 
   // False: nothing more can be learnt from this run.
@@ -212,13 +213,26 @@ class World {
   }
 
   void step_clock(bool may_be_synchronised) {
-    constexpr std::int64_t kYearMs = 365LL * 24 * 3'600 * 1'000;
-    const std::array<std::int64_t, 4> steps = {3'600'000, -3'600'000, kYearMs, -kYearMs};
-    // Stepped there and back: requests are signed by the same clock, so both sides agree.
-    time_.step_wall(steps[random_.below(steps.size())]);
-    time_.set_wall_synchronised(may_be_synchronised && random_.chance(0.7));
+    constexpr std::int64_t kDayMs = 24LL * 3'600 * 1'000;
+    const std::array<std::int64_t, 8> steps = {3'600'000,    -3'600'000,   2 * kDayMs,
+                                               -2 * kDayMs,  5 * kDayMs,   -5 * kDayMs,
+                                               365 * kDayMs, -365 * kDayMs};
+    // Requests are signed by the same clock, so both sides agree.
+    const std::int64_t step = steps[random_.below(steps.size())];
+    time_.step_wall(step);
+    wall_error_ms_ += step;
+    // A wrong clock that is called synchronised is believed after a restart, up to seven days (the retention
+    // clock's rule); steps of days are not called that here, an hour's is allowed for.
+    const bool days = std::abs(step) > kMillisPerHour && std::abs(step) < 7 * kDayMs;
+    time_.set_wall_synchronised(may_be_synchronised && !days && random_.chance(0.7));
+    if (step == kMillisPerHour) believed_ms_ += step;
     tell("clock step to wall {} ms", time_.wall().raw());
     ++harness_faults_["clock_step"];
+  }
+
+  void correct_clock() {
+    time_.step_wall(-std::exchange(wall_error_ms_, 0));
+    time_.set_wall_synchronised(true);
   }
 
   void flip_bit() {
@@ -272,6 +286,7 @@ class World {
     if (random_.chance(0.2)) off_for_hours();
     // A clock whose battery is empty: nobody has set it when the machine starts.
     if (options_.clock_faults && random_.chance(0.1)) step_clock(false);
+    if (random_.chance(0.3)) correct_clock();
     storage_.cut_power_at(0, drivers::SimCutPhase::kAfter);
     storage_.restart();
     if (rots) rot();
@@ -390,7 +405,9 @@ class World {
     const std::vector<SeenShard> shards = read_all(life);
     if (!findings_.empty()) return;
     // Records live 24 h at least; nothing younger than that may be gone.
-    if (was_off_) model_.expired_before(stage_.retention_ms - 24 * kMillisPerHour);
+    if (was_off_) {
+      model_.expired_before(stage_.retention_ms + believed_ms_ - 24 * kMillisPerHour);
+    }
     if (weather_ == Weather::kBitRot && loss_named_) model_.forgive_loss();
     for (std::string& finding : model_.check(shards)) findings_.push_back(std::move(finding));
   }
@@ -497,6 +514,8 @@ class World {
   std::vector<std::string> findings_;
   std::map<std::string, std::uint64_t> harness_faults_;
   bool was_off_ = false;
+  std::int64_t wall_error_ms_ = 0;
+  std::int64_t believed_ms_ = 0;
   bool loss_named_ = false;
   std::int64_t started_ms_ = 0;
   std::int64_t on_nanos_ = 0;

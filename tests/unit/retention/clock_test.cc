@@ -199,6 +199,10 @@ TEST(Clock, ADoubtfulBootsTimeIsNotMadeUpForLater) {
   EXPECT_FALSE(box.clock->sure());
   box.boot(kMinute);
   box.observe();
+  EXPECT_FALSE(box.clock->sure()) << "a restart is no acceptance";
+  box.wall_error = 0;
+  box.boot(kMinute);
+  box.observe();
   EXPECT_TRUE(box.clock->sure());
   EXPECT_LE(box.early(), 0);
 }
@@ -299,6 +303,50 @@ TEST(Clock, RecordsOfAnUnsynchronisedBootDoNotAgeByTheTimeOffBeforeIt) {
   box.mark();
   box.pass(kMinute);
   box.synchronised = true;
+  box.boot(kMinute);
+  box.observe();
+  EXPECT_LE(box.early(), 0);
+}
+
+// Records of a boot that doubts the wall clock, or never hears one, do not know how long the box was off
+// before it: when a later boot does, they must not age by it.
+TEST(Clock, ABootThatDoubtsDoesNotAgeItsRecordsByTheTimeOffBefore) {
+  Box box;
+  box.pass(kHour);
+  box.boot(3 * kDay);
+  box.wall_error = 30 * kDay;
+  box.observe();
+  EXPECT_FALSE(box.clock->sure());
+  box.mark();
+  box.pass(kHour);
+  box.boot(kHour);
+  box.wall_error = 0;
+  box.observe();
+  EXPECT_TRUE(box.clock->sure());
+  EXPECT_LE(box.early(), 0);
+}
+
+TEST(Clock, ABootThatHearsNothingDoesNotEither) {
+  Box box;
+  box.pass(kHour);
+  box.boot(3 * kDay);
+  box.synchronised = false;
+  box.observe();
+  box.mark();
+  box.pass(kHour);
+  box.boot(kHour);
+  box.synchronised = true;
+  box.observe();
+  EXPECT_LE(box.early(), 0);
+}
+
+TEST(Clock, AJumpThatIsDoubtedIsNotBelievedAfterARestartEither) {
+  Box box;
+  box.pass(kHour);
+  box.mark();
+  box.wall_error = 5 * kDay;
+  box.pass(kMinute);
+  EXPECT_FALSE(box.clock->sure());
   box.boot(kMinute);
   box.observe();
   EXPECT_LE(box.early(), 0);
