@@ -97,6 +97,10 @@ class Connection final : public Exchange {
   void drain();
 
   [[nodiscard]] env::ConnectionId id() const { return id_; }
+  // A whole request has come, and its answer has not left.
+  [[nodiscard]] bool owes_answer() const {
+    return (state_ == State::kServing && !peer_gone_) || (state_ == State::kAnswering && !refused_);
+  }
 
   // Exchange
   [[nodiscard]] ResponseBody& response() override { return response_; }

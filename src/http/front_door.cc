@@ -115,4 +115,9 @@ void FrontDoor::begin_drain() {
   for (const auto& connection : connections_) connection->drain();
 }
 
+std::size_t FrontDoor::answers_owed() const {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      connections_, [](const auto& connection) { return connection->owes_answer(); }));
+}
+
 }  // namespace penstock::http

@@ -58,6 +58,8 @@ class FrontDoor final : public runtime::Agent {
   // Stops accepting, closes idle connections; the others get `Connection: close` with their answer.
   void begin_drain();
   [[nodiscard]] bool drained() const { return shared_.draining && in_use_ == 0; }
+  // Whole requests whose answers have not left yet. Looks at every connection.
+  [[nodiscard]] std::size_t answers_owed() const;
 
   [[nodiscard]] const FrontDoorCounters& counters() const { return shared_.counters; }
   [[nodiscard]] std::uint64_t body_bytes_used() const { return shared_.pool.used(); }
