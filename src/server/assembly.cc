@@ -284,6 +284,16 @@ bool Server::drained() const {
   return std::ranges::all_of(cores_, [](const auto& core) { return core->drained(); });
 }
 
+bool Server::answered() const {
+  return std::ranges::all_of(cores_, [](const auto& core) { return core->answered(); });
+}
+
+std::size_t Server::answers_owed() const {
+  std::size_t owed = 0;
+  for (const auto& core : cores_) owed += core->front().answers_owed();
+  return owed;
+}
+
 ServiceReport Server::report() {
   ServiceReport report;
   report.version = PENSTOCK_VERSION;

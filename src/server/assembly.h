@@ -97,6 +97,10 @@ class Server {
   [[nodiscard]] bool ready() const { return service_->ready(); }
   void drain();
   [[nodiscard]] bool drained() const;
+  // While draining: what is not answered has not come whole. May turn false again.
+  [[nodiscard]] bool answered() const;
+  // Whole requests without their answers. Only when no core turns any more.
+  [[nodiscard]] std::size_t answers_owed() const;
 
   [[nodiscard]] const storage::RecoveryReport& recovery() const { return store_->report(); }
   [[nodiscard]] const MemoryPlan& memory() const { return memory_; }

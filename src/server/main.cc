@@ -25,8 +25,8 @@ Examples
   penstockd --config /etc/penstock/penstock.toml --check
   penstockd --config /etc/penstock/penstock.toml
 
-Exit status: 0 stopped cleanly, 70 internal, 71 system, 74 I/O, 75 try again, 77 no permission,
-78 configuration.)";
+Exit status: 0 stopped, every request answered; 70 internal, 71 system, 74 I/O, 75 try again, or stopped
+with a request unanswered; 77 no permission, 78 configuration.)";
 
 int load(const std::string& path, penstock::server::Config& config) {
   std::ifstream in(path);

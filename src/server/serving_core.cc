@@ -23,8 +23,10 @@ runtime::WorkCount ServingCore::poll(Nanos now, WallMillis wall) {
   // Before the first map nobody could be told what streams there are.
   front_->pause(core_->congested() || core_->routes()->epoch == 0);
   const runtime::WorkCount work = core_->poll(now, wall);
-  if (draining_ && front_->drained() && core_->quiet()) {
-    drained_.store(true, std::memory_order_release);
+  if (draining_) {
+    const bool quiet = core_->quiet();
+    answered_.store(quiet && front_->answers_owed() == 0, std::memory_order_release);
+    if (quiet && front_->drained()) drained_.store(true, std::memory_order_release);
   }
   return work;
 }

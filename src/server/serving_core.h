@@ -29,6 +29,8 @@ class ServingCore final : public runtime::Agent {
   void drain() { drain_asked_.store(true, std::memory_order_release); }
   // Every request answered, every connection closed, nothing in flight.
   [[nodiscard]] bool drained() const { return drained_.load(std::memory_order_acquire); }
+  // While draining: every request that has come whole is answered. Others may still be coming.
+  [[nodiscard]] bool answered() const { return answered_.load(std::memory_order_acquire); }
 
  private:
   std::unique_ptr<ingest::DataCore> core_;
@@ -38,6 +40,7 @@ class ServingCore final : public runtime::Agent {
   bool draining_ = false;
   std::atomic<bool> drain_asked_{false};
   std::atomic<bool> drained_{false};
+  std::atomic<bool> answered_{false};
 };
 
 }  // namespace penstock::server

@@ -1,9 +1,13 @@
 """What an operator does and sees: the commands that work on a stopped daemon's data directory refuse a running one
 and leave behind what starts again; a start that is refused names the mend; /metrics counts what clients did, and
 docs/metrics.md names all of it."""
+import contextlib
 import json
 import re
+import socket
 import subprocess
+import threading
+import time
 
 import harness
 
@@ -120,6 +124,71 @@ def test_every_metric_is_documented():
     rows = re.findall(r"^\| `penstock_.*\|$", (harness.ROOT / "docs" / "metrics.md").read_text(), re.M)
     served = list(served_metrics())
     assert len(served) > 50 and rows == served, "\n".join(sorted(set(rows) ^ set(served)))
+
+
+def sent_request(daemon, operation, body, receive_buffer=None, hold_back=b""):
+    """A socket on which a signed request has been sent, but for the last bytes `hold_back`."""
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+    secret = daemon.credentials()
+    text = json.dumps(body).encode()
+    assert text.endswith(hold_back)
+    request = AWSRequest("POST", daemon.http + "/", data=text, headers={
+        "X-Amz-Target": f"Kinesis_20131202.{operation}", "Content-Type": "application/x-amz-json-1.1"})
+    SigV4Auth(Credentials(secret["aws_access_key_id"], secret["aws_secret_access_key"]), "kinesis",
+              secret["region"]).add_auth(request)
+    peer = socket.socket()
+    if receive_buffer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    peer.connect(("127.0.0.1", daemon.port + 1))
+    head = [f"POST / HTTP/1.1\r\nHost: 127.0.0.1:{daemon.port + 1}\r\nContent-Length: {len(text)}\r\n"]
+    head += [f"{name}: {value}\r\n" for name, value in request.headers.items()]
+    peer.sendall("".join(head).encode() + b"\r\n" + text[:len(text) - len(hold_back)])
+    return peer
+
+
+def test_a_stop_does_not_wait_for_who_never_ends_his_request():
+    """One body byte every 3 s is progress for the front door; the rest of the fleet was answered long ago."""
+    with harness.daemon("drip") as daemon:
+        harness.create_stream(daemon.boto3(), "fleet", 1)
+        missing = b"x" * 100 + b'"}'
+        peer = sent_request(daemon, "PutRecord", {"StreamName": "fleet", "PartitionKey": "x" * 100}, hold_back=missing)
+
+        def drip():
+            with contextlib.suppress(OSError):
+                for byte in missing[:40]:
+                    peer.send(bytes([byte]))
+                    time.sleep(3)
+        threading.Thread(target=drip, daemon=True).start()
+        time.sleep(0.5)
+        begin = time.monotonic()
+        status = daemon.terminate(timeout=60)
+        assert status == 0, (status, daemon.log())
+        assert time.monotonic() - begin < 30 and "every request was answered" in daemon.log(), daemon.log()
+
+
+def test_a_stop_that_cuts_an_answer_says_so():
+    """Who reads his answer drop by drop is waited for nearly as long as the service manager allows."""
+    with harness.daemon("cut") as daemon:
+        client = daemon.boto3()
+        harness.create_stream(client, "fleet", 1)
+        for _ in range(10):
+            client.put_record(StreamName="fleet", PartitionKey="bus-1", Data=b"x" * 1_000_000)
+        token = client.get_shard_iterator(StreamName="fleet", ShardId="shardId-000000000000",
+                                          ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+        peer = sent_request(daemon, "GetRecords", {"ShardIterator": token}, receive_buffer=65536)
+
+        def sip():
+            with contextlib.suppress(OSError):
+                while peer.recv(65536):
+                    time.sleep(0.5)
+        threading.Thread(target=sip, daemon=True).start()
+        time.sleep(1)
+        begin = time.monotonic()
+        status = daemon.terminate(timeout=70)
+        assert status == 75 and "1 requests were cut off" in daemon.log(), (status, daemon.log())
+        assert 50 < time.monotonic() - begin < 60
 
 
 harness.run(globals())
