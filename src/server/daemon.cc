@@ -209,6 +209,16 @@ void tell_clients(const Config& config) {
   if (!written) log(LogLevel::kWarning, "client_config", written.error());
 }
 
+void report_ready(const Server& server, const Config& config, bool dev) {
+  fmt::print("penstockd ready https={} http={} admin={} durability={} directory={}{}\n",
+             config.https.port == 0 ? "off" : config.https.text(),
+             config.http.port == 0 ? "off" : config.http.text(),
+             config.admin.port == 0 ? "off" : config.admin.text(), server.durability_class(),
+             config.directory, dev ? " mode=dev" : "");
+  std::fflush(stdout);
+  notify("READY=1\nSTATUS=serving");
+}
+
 // Waits for SIGTERM or SIGINT, feeding the watchdog of the service manager meanwhile.
 int wait_for_signal(const sigset_t& signals,
                     const std::vector<std::unique_ptr<CoreThread>>& threads, env::Clock& clock) {
@@ -310,17 +320,13 @@ int run_daemon(const Config& config, bool dev) {
         rigs[i]->clock, *rigs[i]->waiter, service ? config.service_cpu : config.data_cpus[i],
         config.pin, service ? Idle::kWait : config.idle}));
   }
-  while (!(*server)->ready()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-
-  fmt::print("penstockd ready https={} http={} admin={} durability={} directory={}{}\n",
-             config.https.port == 0 ? "off" : config.https.text(),
-             config.http.port == 0 ? "off" : config.http.text(),
-             config.admin.port == 0 ? "off" : config.admin.text(), (*server)->durability_class(),
-             config.directory, dev ? " mode=dev" : "");
-  std::fflush(stdout);
-  notify("READY=1\nSTATUS=serving");
-
-  const int signal = wait_for_signal(signals, threads, clock);
+  const timespec look{0, kNanosPerMilli};
+  int signal = 0;
+  while (signal <= 0 && !(*server)->ready()) signal = sigtimedwait(&signals, nullptr, &look);
+  if (signal <= 0) {
+    report_ready(**server, config, dev);
+    signal = wait_for_signal(signals, threads, clock);
+  }
   log(LogLevel::kInfo, "stopping", "draining", {{"signal", strsignal(signal)}});
   notify("STOPPING=1\nSTATUS=draining");
   (*server)->drain();

@@ -3,7 +3,9 @@ and leave behind what starts again; a start that is refused names the mend; /met
 docs/metrics.md names all of it."""
 import contextlib
 import json
+import pathlib
 import re
+import signal
 import socket
 import subprocess
 import threading
@@ -189,6 +191,19 @@ def test_a_stop_that_cuts_an_answer_says_so():
         status = daemon.terminate(timeout=70)
         assert status == 75 and "1 requests were cut off" in daemon.log(), (status, daemon.log())
         assert 50 < time.monotonic() - begin < 60
+
+
+def test_a_signal_before_the_server_is_ready_is_heard():
+    with harness.scratch("early") as folder:
+        daemon = harness.Daemon(folder / "data")
+        process = subprocess.Popen(daemon.arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        blocked = 1 << (signal.SIGTERM - 1)
+        status = pathlib.Path(f"/proc/{process.pid}/status")
+        harness.eventually(lambda: int(re.search(r"SigBlk:\s+(\w+)", status.read_text())[1], 16) & blocked,
+                           what="SIGTERM blocked")
+        process.send_signal(signal.SIGTERM)
+        text, _ = process.communicate(timeout=30)
+        assert process.returncode == 0 and "draining" in text and "penstockd ready" not in text, text
 
 
 harness.run(globals())
