@@ -171,10 +171,14 @@ void Cell::fail_all(Nanos now) {
 // What waits for a block will get none.
 void Cell::refuse_all(Nanos now) {
   refuse_pending(ErrorCode::kFenced, now);
+  refuse_commands(ErrorCode::kFenced, now);
+}
+
+void Cell::refuse_commands(ErrorCode error, Nanos now) {
   while (!commands_.empty()) {
     CellCommand& command = *commands_.front();
     commands_.pop_front();
-    command.outcome = fail(ErrorCode::kFenced);
+    command.outcome = fail(error);
     outlet_.finished(command, now);
   }
 }

@@ -106,6 +106,7 @@ class Cell {
   void fail_all(Nanos now);
   void refuse_all(Nanos now);
   void refuse_pending(ErrorCode error, Nanos now);
+  void refuse_commands(ErrorCode error, Nanos now);
   void refuse(PutEntry& entry, ErrorCode error, Nanos now);
   void touch(Shard& shard);
   void apply_open(CellCommand& command, Nanos now);

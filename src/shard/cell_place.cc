@@ -13,7 +13,14 @@ runtime::WorkCount Cell::place(Nanos now, WallMillis wall) {
     return 0;
   }
   runtime::WorkCount work = 0;
-  while (!commands_.empty() && journal_.append_state(true) == storage::AppendState::kOpen) {
+  while (!commands_.empty()) {
+    const storage::AppendState state = journal_.append_state(true);
+    if (state == storage::AppendState::kFull && !ticket_open_) {
+      // Even the reserve is used up. Room comes from a snapshot, which waits for whoever waits here.
+      refuse_commands(ErrorCode::kJournalFull, now);
+      break;
+    }
+    if (state != storage::AppendState::kOpen) break;
     if (place_command(*commands_.front())) {
       commands_.pop_front();
       ++work;

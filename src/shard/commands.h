@@ -3,7 +3,8 @@
 //
 // Owner      the service core makes and frees a command; it is the cells' between `start` and `done`.
 //            `done` runs on the service core, never inside `start`
-// Errors     kJournalFull, kFenced (nothing written), kUnknownOutcome (fenced with it in flight), kStopping
+// Errors     kJournalFull (the reserved slot is used up, too: try again when segments were recycled),
+//            kFenced: nothing was written. kUnknownOutcome: fenced with it in flight. kStopping
 #pragma once
 
 #include "env/disk.h"

@@ -3,6 +3,7 @@
 #include "cell_rig.h"
 
 #include <algorithm>
+#include <deque>
 
 namespace penstock::shard {
 namespace {
@@ -167,6 +168,64 @@ TEST(Cell, ExpiryHidesWhatIsTooOldAndNothingYounger) {
   ASSERT_TRUE(rig.command(expire).has_value());
   EXPECT_EQ(rig.all(key_of(1)), young.texts);
   EXPECT_EQ(rig.cell->find(key_of(1))->trim, RecordIndex(3));
+}
+
+// Control frames go on where records are refused, until the reserve is used up, too. Then they are told
+// so: what waited for ever would hold the catalogue, and with it the snapshot that makes room.
+TEST(Cell, WhereEvenTheReserveIsUsedUpCommandsAreRefusedUntilASnapshotMakesRoom) {
+  CellRig rig;
+  ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(1)).has_value());
+  std::deque<Call> calls;
+  for (;;) {
+    Call& call = calls.emplace_back(calls.size() + 1, 100, std::string(900, 'x'), kNever);
+    if (rig.take(call, key_of(1)) == 0) break;
+    rig.run();
+  }
+  EXPECT_EQ(calls.back().entries[0].error, ErrorCode::kJournalFull);
+  const auto decision = [] {
+    CellCommand command;
+    command.kind = CommandKind::kCatalogue;
+    command.body.assign(200, std::byte{1});
+    return command;
+  };
+  Result<> outcome;
+  std::size_t stored = 0;
+  for (; stored < 5000; ++stored) {
+    const int finished = rig.commands_finished;
+    CellCommand command = decision();
+    outcome = rig.command(command);
+    ASSERT_EQ(rig.commands_finished, finished + 1);
+    if (!outcome) break;
+  }
+  ASSERT_FALSE(outcome.has_value());
+  EXPECT_EQ(outcome.error().code, ErrorCode::kJournalFull);
+  EXPECT_GT(stored, 100U);
+  EXPECT_TRUE(rig.cell->quiet()) << "or no drain would end";
+  // Several at once: each hears it.
+  CellCommand together[3] = {decision(), decision(), decision()};
+  const int finished = rig.commands_finished;
+  for (CellCommand& command : together) rig.cell->command(command, rig.time.now(), rig.wall());
+  rig.run();
+  EXPECT_EQ(rig.commands_finished, finished + 3);
+  // A snapshot says what the control frames said, and their segments are of no use any more.
+  CellCommand state;
+  state.kind = CommandKind::kDescribe;
+  ASSERT_TRUE(rig.command(state).has_value());
+  CellCommand recycle;
+  recycle.kind = CommandKind::kRecycle;
+  for (const storage::SegmentSummary& segment : state.sealed) {
+    if (segment.runs.empty()) recycle.segments.push_back(segment.number);
+  }
+  ASSERT_FALSE(recycle.segments.empty());
+  std::erase_if(state.snapshot.segments, [&](SegmentNumber number) {
+    return std::ranges::find(recycle.segments, number) != recycle.segments.end();
+  });
+  storage::Snapshot snapshot;
+  snapshot.cells.push_back(state.snapshot);
+  ASSERT_TRUE(rig.store->write_snapshot(snapshot).has_value());
+  ASSERT_TRUE(rig.command(recycle).has_value());
+  CellCommand again = decision();
+  EXPECT_TRUE(rig.command(again).has_value());
 }
 
 }  // namespace
