@@ -382,6 +382,14 @@ void Catalog::cell_fenced(CellId cell) {
   if (cell.raw() < fenced_.size()) fenced_[cell.raw()] = true;
 }
 
+void Catalog::hold(void (*held)(void* context), void* context) { loop_.spawn(lend(held, context)); }
+
+auto Catalog::lend(void (*held)(void* context), void* context) -> Task<> {
+  Gate::Pass pass = co_await gate_.enter();
+  lent_.emplace(std::move(pass));
+  held(context);
+}
+
 std::vector<std::byte> Catalog::encode() const { return encode_snapshot(state_); }
 
 }  // namespace penstock::catalog

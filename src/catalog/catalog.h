@@ -91,8 +91,8 @@ class Catalog final : public runtime::Agent, public shard::CatalogueSource {
   [[nodiscard]] bool holds(ShardKey shard) const override;
   void expire_shards(std::vector<ShardKey> shards) override;
   void cell_fenced(CellId cell) override;
-  [[nodiscard]] bool try_hold() override { return gate_.try_enter(); }
-  void release() override { gate_.leave(); }
+  void hold(void (*held)(void* context), void* context) override;
+  void release() override { lent_.reset(); }
   [[nodiscard]] std::vector<std::byte> encode() const override;
   [[nodiscard]] std::uint64_t version() const override { return state_.version; }
 
@@ -123,6 +123,7 @@ class Catalog final : public runtime::Agent, public shard::CatalogueSource {
   [[nodiscard]] Task<> finish_create(StreamUid uid, Nanos settle_at);
   [[nodiscard]] Task<> finish_remove(StreamUid uid, Nanos settle_at);
   [[nodiscard]] Task<> drop(std::vector<ShardKey> shards);
+  [[nodiscard]] Task<> lend(void (*held)(void* context), void* context);
   [[nodiscard]] Task<> publish();
   // REQUIRES: the gate is held by the caller.
   [[nodiscard]] Task<Result<>> decide(Change change);
@@ -175,6 +176,7 @@ class Catalog final : public runtime::Agent, public shard::CatalogueSource {
   bool read_only_ = false;
   runtime::Gate gate_{loop_};  // outlives the loop's tasks, which may hold it
   runtime::TaskLoop loop_;
+  std::optional<runtime::Gate::Pass> lent_;  // to whoever holds the catalogue
 };
 
 }  // namespace penstock::catalog

@@ -177,7 +177,8 @@ bool Keeper::snapshot_due() const {
 }
 
 auto Keeper::snapshot() -> Task<> {
-  while (!catalogue_.try_hold()) co_await loop_.sleep_until(loop_.now() + kNanosPerMilli);
+  shard::CatalogueHold hold(catalogue_, loop_);
+  co_await hold;
   Calls calls;
   const bool complete = co_await describe(&calls);
   storage::Snapshot snapshot;

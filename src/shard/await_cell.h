@@ -1,5 +1,5 @@
-// Asking cells from a coroutine of the service core: `co_await` goes on when every command of a
-// batch has its outcome, or when every data core has a published map.
+// Asking others from a coroutine of the service core: `co_await` goes on when every command of a
+// batch has its outcome, when every data core has a published map, or when the catalogue is held.
 //
 // Owner      the coroutine that awaits; the commands stay where they are meanwhile
 // Allocates  never
@@ -7,6 +7,7 @@
 
 #include "runtime/task_loop.h"
 #include "shard/commands.h"
+#include "shard/service.h"
 
 #include <coroutine>
 #include <deque>
@@ -71,6 +72,32 @@ class MapPublication {
   CellPlane& cells_;
   runtime::TaskLoop& loop_;
   std::shared_ptr<const route::RouteMap> map_;
+  std::coroutine_handle<> awaiter_;
+};
+
+// Goes on holding the catalogue; who awaited it releases it.
+class CatalogueHold {
+ public:
+  CatalogueHold(CatalogueSource& catalogue, runtime::TaskLoop& loop)
+      : catalogue_(catalogue), loop_(loop) {}
+  CatalogueHold(const CatalogueHold&) = delete;
+  CatalogueHold& operator=(const CatalogueHold&) = delete;
+
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> awaiter) {
+    awaiter_ = awaiter;
+    catalogue_.hold(
+        [](void* context) {
+          auto& self = *static_cast<CatalogueHold*>(context);
+          self.loop_.ready(self.awaiter_);
+        },
+        this);
+  }
+  void await_resume() const noexcept {}
+
+ private:
+  CatalogueSource& catalogue_;
+  runtime::TaskLoop& loop_;
   std::coroutine_handle<> awaiter_;
 };
 

@@ -45,10 +45,10 @@ class CatalogueSource {
   // New shards avoid a fenced cell.
   virtual void cell_fenced(CellId cell) = 0;
 
-  // Between a `try_hold` that said true and `release` no decision is in flight and none begins:
-  // what `encode` gives is exactly what the catalogue frames of cell 0 up to its durable end amount
-  // to.
-  [[nodiscard]] virtual bool try_hold() = 0;
+  // Between `held` and `release` no decision is in flight and none begins: what `encode` gives is
+  // exactly what the catalogue frames of cell 0 up to its durable end amount to. Who asks waits in
+  // line with the calls: no stream of calls keeps him out.
+  virtual void hold(void (*held)(void* context), void* context) = 0;
   virtual void release() = 0;
   // REQUIRES: held.
   [[nodiscard]] virtual std::vector<std::byte> encode() const = 0;

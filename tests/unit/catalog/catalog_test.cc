@@ -406,7 +406,10 @@ TEST(Catalogue, MapEpochsRiseOverRestarts) {
 TEST(Catalogue, WhileHeldNoDecisionIsMade) {
   World world;
   EXPECT_EQ(world.create("s", 1), "");
-  ASSERT_TRUE(world.catalog->try_hold());
+  bool held = false;
+  world.catalog->hold([](void* context) { *static_cast<bool*>(context) = true; }, &held);
+  world.run();
+  ASSERT_TRUE(held);
   const std::uint64_t version = world.catalog->version();
   World::Answer& answer = world.ask(proto::DeleteStream{.name = "s"});
   world.run();
@@ -416,6 +419,42 @@ TEST(Catalogue, WhileHeldNoDecisionIsMade) {
   world.run();
   EXPECT_TRUE(answer.done);
   EXPECT_EQ(world.catalog->state().find("s"), nullptr);
+}
+
+// Each client asks again as soon as it is answered, so some call always waits for its turn.
+TEST(Catalogue, CallsWithoutEndDoNotKeepOutWhoWantsToHoldIt) {
+  World world;
+  EXPECT_EQ(world.create("s", 1), "");
+  struct Client {
+    World& world;
+    proto::ControlRequest request;
+    std::int64_t hours;
+    std::uint32_t answers = 0;
+    void ask() {
+      request = {};
+      hours = hours == 24 ? 25 : 24;
+      request.call = proto::SetRetention{.name = "s", .hours = hours, .increase = hours == 25};
+      request.context = this;
+      request.done = [](proto::ControlRequest& done, Nanos) {
+        auto& self = *static_cast<Client*>(done.context);
+        ++self.answers;
+        self.ask();
+      };
+      world.catalog->start_local(request, world.now);
+    }
+  };
+  Client one{.world = world, .request = {}, .hours = 24};
+  Client two{.world = world, .request = {}, .hours = 25};
+  one.ask();
+  two.ask();
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(world.turn());
+  bool held = false;
+  world.catalog->hold([](void* context) { *static_cast<bool*>(context) = true; }, &held);
+  const std::uint32_t before = one.answers + two.answers;
+  EXPECT_GT(before, 10U);
+  for (int i = 0; i < 20 && !held; ++i) ASSERT_TRUE(world.turn());
+  EXPECT_TRUE(held);
+  world.catalog->release();
 }
 
 }  // namespace

@@ -161,12 +161,16 @@ class World {
     }
   }
 
-  // From now on frames up to here come from the snapshot.
+  // From the next moment between two decisions on, frames up to there come from the snapshot.
   void take_snapshot() {
-    if (!catalog->try_hold()) return;
-    snapshot = catalog->encode();
-    snapshot_frames = cells.catalogue().size();
-    catalog->release();
+    catalog->hold(
+        [](void* context) {
+          auto& self = *static_cast<World*>(context);
+          self.snapshot = self.catalog->encode();
+          self.snapshot_frames = self.cells.catalogue().size();
+          self.catalog->release();
+        },
+        this);
   }
   [[nodiscard]] std::vector<storage::RecoveredControl> frames_after_snapshot() const {
     const auto& all = cells.catalogue();

@@ -23,10 +23,11 @@ class FakeCatalogue final : public shard::CatalogueSource {
     }
   }
   void cell_fenced(CellId cell) override { fenced.insert(cell); }
-  [[nodiscard]] bool try_hold() override {
-    if (busy || held) return false;
-    held = true;
-    return true;
+  void hold(void (*now_held)(void* context), void* context) override {
+    EXPECT_EQ(waiting, nullptr);
+    waiting = now_held;
+    waiting_context = context;
+    set_busy(busy);
   }
   void release() override {
     EXPECT_TRUE(held);
@@ -44,8 +45,17 @@ class FakeCatalogue final : public shard::CatalogueSource {
   std::vector<ShardKey> expired;
   std::set<CellId> fenced;
   std::uint64_t current_version = 1;
+  void set_busy(bool now_busy) {
+    busy = now_busy;
+    if (busy || held || waiting == nullptr) return;
+    held = true;
+    std::exchange(waiting, nullptr)(waiting_context);
+  }
+
   bool busy = false;
   bool held = false;
+  void (*waiting)(void* context) = nullptr;
+  void* waiting_context = nullptr;
 };
 
 }  // namespace penstock::retention

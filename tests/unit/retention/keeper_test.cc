@@ -262,11 +262,11 @@ TEST_F(KeeperTest, ASealedSegmentCallsForASnapshotSoon) {
 TEST_F(KeeperTest, WaitsForTheCatalogue) {
   start();
   pass(1'000);
-  catalogue.busy = true;
+  catalogue.set_busy(true);
   keeper->want_snapshot();
   pass(5'000);
   EXPECT_TRUE(store->snapshots.empty());
-  catalogue.busy = false;
+  catalogue.set_busy(false);
   pass(5'000);
   EXPECT_EQ(store->snapshots.size(), 1U);
   EXPECT_FALSE(catalogue.held);
