@@ -117,10 +117,13 @@ std::expected<std::string, std::string> read_file(const std::string& path) {
 }
 
 std::expected<Secrets, StartError> load_secrets(const Config& config, env::Entropy& entropy) {
-  const auto failed = [&](std::string what) {
-    return std::unexpected(plain(ErrorCode::kPermission, "cannot prepare keys and certificates",
-                                 std::move(what), "readable files, or a writable data directory",
-                                 "correct the path in [kinesis], or the directory's owner"));
+  const auto failed = [&](FileProblem problem) {
+    if (problem.mend.empty()) {
+      problem.mend = "correct the path in [kinesis], or the directory's owner";
+    }
+    return std::unexpected(plain(
+        ErrorCode::kPermission, "cannot prepare keys and certificates", std::move(problem.found),
+        "readable files, or a writable data directory", std::move(problem.mend)));
   };
   auto files = prepare_files(config.directory, config.identity.region, config.credentials_file,
                              config.certificate_file, config.key_file, entropy);
@@ -147,7 +150,13 @@ std::expected<Secrets, StartError> load_secrets(const Config& config, env::Entro
 std::expected<std::unique_ptr<drivers::FileVolume>, StartError> open_directory(
     const Config& config) {
   const std::string& path = config.directory;
-  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
+  if (mkdir(path.c_str(), 0700) == 0) {
+    if (auto synced = sync_directory(path + "/.."); !synced) {
+      return std::unexpected(plain(ErrorCode::kSystem, "cannot make the data directory durable",
+                                   synced.error(), "a parent directory that can be synced",
+                                   fmt::format("make it beforehand: mkdir -p {} && sync", path)));
+    }
+  } else if (errno != EEXIST) {
     return std::unexpected(plain(errno == EACCES ? ErrorCode::kPermission : ErrorCode::kSystem,
                                  fmt::format("cannot make the data directory {}", path),
                                  std::strerror(errno), "a parent directory that may be written",

@@ -4,8 +4,10 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -20,22 +22,78 @@ namespace {
 
 bool exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
 
-// Written aside and renamed, so that a crash leaves all of it or nothing.
-std::expected<void, std::string> write_file(const std::string& path, std::string_view content,
-                                            mode_t mode) {
-  const std::string aside = path + ".new";
-  const auto failed = [&](const char* step) {
-    return std::unexpected(fmt::format("{} {}: {}", step, path, std::strerror(errno)));
-  };
-  const int fd = open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-  if (fd < 0) return failed("cannot create");
+std::string failure(const char* step, const std::string& path) {
+  return fmt::format("{} {}: {}", step, path, std::strerror(errno));
+}
+
+std::string aside(const std::string& path) { return path + ".new"; }
+
+std::string parent(const std::string& path) {
+  const auto directory = std::filesystem::path(path).parent_path();
+  return directory.empty() ? "." : directory.string();
+}
+
+std::expected<void, std::string> write_aside(const std::string& path, std::string_view content,
+                                             mode_t mode) {
+  const int fd = open(aside(path).c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+  if (fd < 0) return std::unexpected(failure("cannot create", path));
   const bool written =
       write(fd, content.data(), content.size()) == static_cast<ssize_t>(content.size()) &&
       fsync(fd) == 0;
   close(fd);
-  if (!written) return failed("cannot write");
-  if (rename(aside.c_str(), path.c_str()) != 0) return failed("cannot rename to");
+  if (!written) return std::unexpected(failure("cannot write", path));
   return {};
+}
+
+std::expected<void, std::string> put_in_place(const std::string& path) {
+  if (rename(aside(path).c_str(), path.c_str()) == 0) return {};
+  return std::unexpected(failure("cannot rename to", path));
+}
+
+// Written aside and renamed, so that a crash leaves all of it or nothing; and there after a power cut.
+std::expected<void, std::string> write_file(const std::string& path, std::string_view content,
+                                            mode_t mode) {
+  if (auto written = write_aside(path, content, mode); !written) return written;
+  if (auto placed = put_in_place(path); !placed) return placed;
+  return sync_directory(parent(path));
+}
+
+struct NewFile {
+  const std::string* path;
+  std::string_view content;
+  mode_t mode;
+};
+
+// Files that are worth nothing without each other. All are on stable media before the first is put in
+// place: what a power cut leaves is none of them in place, or what `finish_set` completes.
+std::expected<void, std::string> write_set(const std::string& directory,
+                                           std::span<const NewFile> files) {
+  for (const NewFile& file : files) {
+    if (auto written = write_aside(*file.path, file.content, file.mode); !written) return written;
+  }
+  if (auto synced = sync_directory(directory); !synced) return synced;
+  for (const NewFile& file : files) {
+    if (auto placed = put_in_place(*file.path); !placed) return placed;
+  }
+  return sync_directory(directory);
+}
+
+std::vector<std::string> missing(const std::vector<std::string>& paths) {
+  std::vector<std::string> found;
+  std::ranges::copy_if(paths, std::back_inserter(found),
+                       [](const std::string& path) { return !exists(path); });
+  return found;
+}
+
+std::expected<void, std::string> finish_set(const std::string& directory,
+                                            const std::vector<std::string>& paths) {
+  const std::vector<std::string> absent = missing(paths);
+  if (absent.empty() || absent.size() == paths.size()) return {};
+  if (!std::ranges::all_of(absent, [](const auto& path) { return exists(aside(path)); })) return {};
+  for (const std::string& path : absent) {
+    if (auto placed = put_in_place(path); !placed) return placed;
+  }
+  return sync_directory(directory);
 }
 
 std::string random_text(env::Entropy& entropy, std::size_t length, std::string_view alphabet) {
@@ -67,9 +125,46 @@ std::expected<void, std::string> make_credentials(const std::string& path,
                     0600);
 }
 
+std::expected<void, FileProblem> prepare_certificates(const std::string& directory,
+                                                      const ServerFiles& files,
+                                                      env::Entropy& entropy) {
+  const std::vector<std::string> set = {files.key, files.certificate, files.ca};
+  if (auto finished = finish_set(directory, set); !finished) {
+    return std::unexpected(finished.error());
+  }
+  const std::vector<std::string> absent = missing(set);
+  if (absent.empty()) return {};
+  if (absent.size() < set.size()) {
+    // Clients trust the authority they were given: a new one would shut all of them out.
+    return std::unexpected(FileProblem(
+        fmt::format("{} missing, though the rest of the certificate's files is there",
+                    fmt::join(absent, " and ")),
+        fmt::format(
+            "restore it from a backup; or for a new authority, whose ca.pem every client needs: "
+            "rm -f {}",
+            fmt::join(set, " "))));
+  }
+  auto made = make_certificates(entropy);
+  if (!made) return std::unexpected(made.error());
+  const std::array<NewFile, 3> fresh = {{{&files.key, made->server_key, 0600},
+                                         {&files.certificate, made->server_chain, 0644},
+                                         {&files.ca, made->authority, 0644}}};
+  if (auto written = write_set(directory, fresh); !written) return std::unexpected(written.error());
+  return {};
+}
+
 }  // namespace
 
-std::expected<ServerFiles, std::string> prepare_files(
+std::expected<void, std::string> sync_directory(const std::string& directory) {
+  const int fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return std::unexpected(failure("cannot open", directory));
+  const bool synced = fsync(fd) == 0;
+  close(fd);
+  if (!synced) return std::unexpected(failure("cannot sync", directory));
+  return {};
+}
+
+std::expected<ServerFiles, FileProblem> prepare_files(
     const std::string& directory, const std::string& region, const std::string& credentials_file,
     const std::string& certificate_file, const std::string& key_file, env::Entropy& entropy) {
   ServerFiles files;
@@ -90,18 +185,8 @@ std::expected<ServerFiles, std::string> prepare_files(
     files.ca = directory + "/ca.pem";
     files.certificate = directory + "/server.pem";
     files.key = directory + "/server-key.pem";
-    // The authority's key is not kept: it signs once.
-    if (!exists(files.ca) || !exists(files.certificate) || !exists(files.key)) {
-      auto made = make_certificates(entropy);
-      if (!made) return std::unexpected(made.error());
-      for (const auto& [path, pem, mode] :
-           {std::tuple{&files.key, &made->server_key, mode_t{0600}},
-            std::tuple{&files.certificate, &made->server_chain, mode_t{0644}},
-            std::tuple{&files.ca, &made->authority, mode_t{0644}}}) {
-        if (auto written = write_file(*path, *pem, mode); !written) {
-          return std::unexpected(written.error());
-        }
-      }
+    if (auto made = prepare_certificates(directory, files, entropy); !made) {
+      return std::unexpected(made.error());
     }
   }
   const std::string token_path = directory + "/token.key";

@@ -1,7 +1,8 @@
 // What a data directory needs so that clients can reach it: access keys, and a certificate of an own
-// authority. Made once, at the first start; never overwritten. Under --dev also where it listens.
+// authority. Made once, at the first start, on stable media before anybody can be given them; never
+// overwritten. Under --dev also where it listens.
 //
-// Errors     text of what failed, with path and reason
+// Errors     text of what failed, with path and reason; prepare_files: and what mends it
 #pragma once
 
 #include "env/entropy.h"
@@ -11,6 +12,7 @@
 #include <cstddef>
 #include <expected>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace penstock::server {
@@ -23,9 +25,17 @@ struct ServerFiles {
   std::array<std::byte, 32> token_key{};  // iterators and page tokens: <directory>/token.key
 };
 
-// The paths below `directory`; files that are missing are made. `region` goes into the credentials.
+struct FileProblem {
+  FileProblem(std::string the_found, std::string the_mend = {})  // a plain text is one, too
+      : found(std::move(the_found)), mend(std::move(the_mend)) {}
+  std::string found;
+  std::string mend;  // empty: it is the path or its owner
+};
+
+// The paths below `directory`; files that are missing are made, but not some of the certificate's where
+// others are there. `region` goes into the credentials.
 // Paths given in the configuration are used as they are and must exist.
-[[nodiscard]] std::expected<ServerFiles, std::string> prepare_files(
+[[nodiscard]] std::expected<ServerFiles, FileProblem> prepare_files(
     const std::string& directory, const std::string& region, const std::string& credentials_file,
     const std::string& certificate_file, const std::string& key_file, env::Entropy& entropy);
 
@@ -36,6 +46,9 @@ struct ServerFiles {
 [[nodiscard]] std::expected<void, std::string> write_client_config(const std::string& directory,
                                                                    const std::string& region,
                                                                    const std::string& endpoint_url);
+
+// Makes the names in it outlive a power cut.
+[[nodiscard]] std::expected<void, std::string> sync_directory(const std::string& directory);
 
 // Every profile of a shared credentials file that has both an access key id and a secret.
 [[nodiscard]] std::expected<std::vector<http::Credential>, std::string> read_credentials(
