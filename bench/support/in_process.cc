@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <deque>
 #include <utility>
 
 namespace penstock::bench {
@@ -48,6 +49,7 @@ InProcess::InProcess(env::Volume& volume, env::Disk& writes, env::Disk& reads, e
   stream->name = "bench";
   stream->status = route::StreamStatus::kActive;
   stream->limits = {0, 0, 0, 0};
+  std::deque<shard::CellCommand> opening;
   const std::uint64_t width = options.shards == 1 ? 0 : ~0ULL / options.shards;
   for (std::uint32_t i = 0; i < options.shards; ++i) {
     route::ShardRoute shard;
@@ -59,7 +61,7 @@ InProcess::InProcess(env::Volume& volume, env::Disk& writes, env::Disk& reads, e
     shard.created_second = clock.wall().raw() / 1000;
     stream->open.push_back(i);
     stream->shards.push_back(shard);
-    shard::CellCommand open;
+    shard::CellCommand& open = opening.emplace_back();
     open.kind = shard::CommandKind::kOpenShard;
     open.shard = {stream->uid, shard.number};
     open.control.catalogue_version = 1;
@@ -67,8 +69,8 @@ InProcess::InProcess(env::Volume& volume, env::Disk& writes, env::Disk& reads, e
     open.control.range_end[0] = shard.end.high;
     open.control.range_end[1] = shard.end.low;
     open.control.created_second = shard.created_second;
-    command(open);
   }
+  run(opening);
   auto map = std::make_shared<route::RouteMap>();
   map->epoch = 1;
   map->streams.emplace(stream->name, stream);
@@ -82,15 +84,17 @@ runtime::WorkCount InProcess::turn() {
   return work + office_.post(CoreId(1)).deliver(now);
 }
 
-void InProcess::command(shard::CellCommand& command) {
-  bool done = false;
-  command.context = &done;
-  command.done = [](shard::CellCommand& finished, Nanos) {
-    *static_cast<bool*>(finished.context) = true;
-  };
-  office_.post(CoreId(1)).send(CoreId(0), {&ingest::DataCore::on_command, core_.get(), &command});
-  while (!done) turn();
-  must(std::move(command.outcome), "command");
+void InProcess::run(std::deque<shard::CellCommand>& commands) {
+  std::size_t open = commands.size();
+  for (shard::CellCommand& command : commands) {
+    command.context = &open;
+    command.done = [](shard::CellCommand& finished, Nanos) {
+      must(std::move(finished.outcome), "command");
+      --*static_cast<std::size_t*>(finished.context);
+    };
+    office_.post(CoreId(1)).send(CoreId(0), {&ingest::DataCore::on_command, core_.get(), &command});
+  }
+  while (open > 0) turn();
 }
 
 base::HashKey InProcess::hash_of(std::uint32_t shard) const { return begins_[shard]; }

@@ -12,6 +12,7 @@
 #include "storage/store.h"
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -43,10 +44,11 @@ class InProcess {
   [[nodiscard]] storage::JournalMetrics journal() const {
     return core_->cells().front()->journal_metrics();
   }
-  // Runs a command to its end.
-  void command(shard::CellCommand& command);
 
  private:
+  // Runs commands to their ends, all at once.
+  void run(std::deque<shard::CellCommand>& commands);
+
   env::Clock& clock_;
   std::function<void()> advance_;  // moves virtual time
   std::unique_ptr<storage::Store> store_;

@@ -74,7 +74,7 @@ void PutGenerator::done(shard::PutRequest& request, Nanos now) {
   for (const shard::PutEntry& entry : put.entries) {
     ++(entry.stored ? self.stored_ : self.failed_);
   }
-  if (self.recording) self.latencies.push_back(now - put.started);
+  self.latencies.record(static_cast<std::uint64_t>(now - put.started));
   self.free_.push_back(&put);
 }
 

@@ -2,9 +2,10 @@
 // bytes each, dealt to the shards in turn.
 //
 // Owner      one thread, the data core's. Borrows the InProcess, which outlives it
-// Allocates  in the constructor, and for latencies
+// Allocates  in the constructor
 #pragma once
 
+#include "base/histogram.h"
 #include "bench/support/in_process.h"
 #include "route/md5.h"
 
@@ -33,9 +34,8 @@ class PutGenerator {
   [[nodiscard]] std::uint64_t stored() const { return stored_; }
   [[nodiscard]] std::uint64_t failed() const { return failed_; }
   [[nodiscard]] std::size_t in_flight() const { return puts_.size() - free_.size(); }
-  // From put to acknowledgement, in nanoseconds; recorded while `recording`.
-  std::vector<std::int64_t> latencies;
-  bool recording = false;
+  // From when a put was due to its acknowledgement, in nanoseconds.
+  base::Histogram latencies;
 
  private:
   struct Put {
