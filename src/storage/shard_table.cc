@@ -58,8 +58,8 @@ void ShardTable::apply_batches(Lsn lsn, const BlockFrame& frame) {
   state.last_arrival = std::max(state.last_arrival, h.arrival_max);
 }
 
-// Every kind is idempotent, whatever the order of versions: ranges come with OPEN alone, CLOSE is for
-// ever, TRIM only rises.
+// Every kind is idempotent, whatever the order of versions: an OPEN or CLOSE below the shard's version is
+// passed over, TRIM only rises.
 void ShardTable::apply_control(Lsn lsn, const BlockFrame& frame) {
   const ShardKey key{StreamUid(frame.header.stream), ShardNumber(frame.header.shard)};
   if (!frame.body_good) return;
@@ -76,6 +76,7 @@ void ShardTable::apply_control(Lsn lsn, const BlockFrame& frame) {
       state.created_second = control.created_second;
       break;
     case ShardControlKind::kClose:
+      if (control.catalogue_version < state.catalogue_version) break;  // opened again since
       state.closed = 1;
       state.next_index = std::max(state.next_index, control.index);
       settle(state);

@@ -503,6 +503,35 @@ TEST(Recovery, ControlFramesAreAppliedOnce) {
   EXPECT_EQ(frames[1].shard, key_of(3));
 }
 
+// Closed and opened again: the snapshot knows of both when the CLOSE is read once more.
+TEST(Recovery, ACloseBelowTheSnapshotsVersionIsPassedOver) {
+  StoreRig rig;
+  ASSERT_TRUE(rig.open().has_value());
+  Forge forge(rig);
+  forge.open_segment();
+  ShardControl control;
+  control.kind = ShardControlKind::kOpen;
+  control.catalogue_version = 5;
+  forge.block({{ForgedFrame::control(3, control)}, 0, 0});
+  control.kind = ShardControlKind::kClose;
+  control.catalogue_version = 10;
+  forge.block({{ForgedFrame::control(3, control)}, 0, 1});
+  control.kind = ShardControlKind::kOpen;
+  control.catalogue_version = 11;
+  forge.block({{ForgedFrame::control(3, control)}, 0, 2});
+  forge.idle();
+  Snapshot snapshot;
+  snapshot.cells.push_back({.cell = CellId(0), .covered = Lsn(3), .shards = {}, .segments = {}});
+  ShardState state;
+  state.shard = key_of(3);
+  state.catalogue_version = 11;
+  snapshot.cells[0].shards.push_back(state);
+  ASSERT_TRUE(rig.store->write_snapshot(snapshot).has_value());
+  ASSERT_TRUE(rig.open().has_value());
+  ASSERT_NE(rig.shard(3), nullptr);
+  EXPECT_EQ(rig.shard(3)->closed, 0);
+}
+
 TEST(Recovery, WhatTheSnapshotCoversIsNotAppliedAgain) {
   Journaled j(3);
   j.forge->block({{ForgedFrame::catalogue("old")}, 0, 3});
@@ -586,7 +615,8 @@ TEST(Recovery, TheRetentionClockGoesOnFromTheLastBlock) {
   Forge(j.rig).data(1, 50, 10, 5);  // retention 6
   Forge again(j.rig);
   ASSERT_TRUE(j.rig.open().has_value());
-  EXPECT_EQ(j.rig.store->retention_clock().wall_ms - j.rig.store->retention_clock().retention_ms, 44);
+  EXPECT_EQ(j.rig.store->retention_clock().wall_ms - j.rig.store->retention_clock().retention_ms,
+            44);
 }
 
 // Blocks that nobody called durable are written again as they are before anyone sees them.
