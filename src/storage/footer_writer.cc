@@ -23,7 +23,7 @@ bool FooterWriter::busy() const {
 }
 
 runtime::WorkCount FooterWriter::poll(Lsn durable) {
-  if (!busy()) return 0;
+  if (!busy() || finished_ != nullptr) return 0;  // the last one has not been taken yet
   Segment& segment = *queue_.front();
   if (segment.recycled) {  // nobody will look for its frames again
     drop_front();

@@ -121,7 +121,8 @@ bool Reader::take_frame(Active& a, const Found& found) {
   const bool held = a.held_bytes > 0 && a.held == segment && a.held_offset <= entry.offset &&
                     std::uint64_t{entry.offset} + entry.length <= a.held_offset + a.held_bytes;
   if (held) return deliver(a, found, a.data() + (entry.offset - a.held_offset), false);
-  if (a.device_bytes >= a.asked->bytes_max) return finish(a, {});
+  // Not before the first one: it would be asked for again and again.
+  if (a.device_bytes >= a.asked->bytes_max && a.at != a.asked->from.raw()) return finish(a, {});
   read_frames(a, found);
   return false;
 }

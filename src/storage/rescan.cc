@@ -129,6 +129,7 @@ bool Rescan::take_frame(const std::byte* bytes) {
   --frames_left_;
   at_ += format::frame_bytes(frame.stored_len);
   if (at_ > block_end_) return false;
+  if (frames_left_ > 0 && at_ + sizeof(frame) > block_end_) return false;
   if (frames_left_ == 0) at_ = block_end_;
   return true;
 }

@@ -132,6 +132,29 @@ TEST(Reader, ABadSectorCostsItsFramesAndIsNamed) {
   EXPECT_LE(lost_records, 5U);
 }
 
+// A first try takes up the whole budget of bytes; the second must come all the same.
+TEST(Reader, ABadRecordOfTheLargestSizeIsNamedLost) {
+  RigOptions options;
+  options.journal.slot_bytes = 64 * kMiB;
+  options.journal.tail_bytes = 32 * kMiB;
+  options.journal.block_target = kMiB;
+  options.journal.block_max = 16 * kMiB;
+  options.slots = 2;
+  JournalRig rig(options);
+  const ShardKey shard = shard_key(1);
+  ASSERT_TRUE(rig.put(shard, 1, 10 * kMiB));
+  rig.drain();
+  for (int i = 0; i < 40; ++i) ASSERT_TRUE(rig.put(shard_key(2), 1, 1'000'000));
+  rig.drain();
+  ASSERT_TRUE(rig.storage.flip_bit("slot-0", 4 * kMiB, 4096));
+  CheckingSink sink(shard, 0);
+  ReadOp op{.shard = shard, .until = RecordIndex(1)};
+  rig.run(op, sink);
+  ASSERT_FALSE(op.outcome.has_value());
+  EXPECT_EQ(op.outcome.error().code, ErrorCode::kDataLoss);
+  EXPECT_EQ(op.next, RecordIndex(1));
+}
+
 TEST(Reader, ABadPageOfAFooterCostsNothing) {
   JournalRig rig(small_tail());
   fill(rig, 7, 9000);
