@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 
 namespace penstock::storage {
 
@@ -23,6 +24,10 @@ Result<> CellRecovery::survey() {
   if (!slots) return std::unexpected(slots.error());
   slots_ = std::move(*slots);
   for (const Slot& slot : slots_.slots) {
+    if (slot.unreadable) {
+      ++slots_unreadable_;
+      note(fmt::format("slot {} cannot be read: it is not used", slot.number));
+    }
     if (slot.header) {
       note_durable(slot.header->durable_lsn);
       if (auto ok = note_epoch(slot.header->epoch); !ok) return ok;
@@ -186,6 +191,10 @@ Result<CellRecoveryOutput> CellRecovery::run() {
     if (next == nullptr) break;
     if (auto taken = take(*next); !taken) return std::unexpected(taken.error());
   }
+  // Behind a sealed segment comes another, and it may be in the slot that cannot be read.
+  if (slots_unreadable_ > 0 && (segments_.empty() || segments_.back().sealed)) {
+    return fail(ErrorCode::kSystem, EIO);
+  }
   CellRecoveryOutput out;
   finish(out);
   return out;
@@ -206,7 +215,7 @@ void CellRecovery::finish(CellRecoveryOutput& out) {
   std::uint64_t highest = cursor_.segment;
   for (const Slot& slot : slots_.slots) {
     if (slot.header && segments_.empty()) highest = std::max(highest, slot.header->segment_no);
-    if (!slot.live) journal->free.push_back({slot.file, slot.number});
+    if (!slot.live && !slot.unreadable) journal->free.push_back({slot.file, slot.number});
   }
   journal->segments = std::move(segments_);
   journal->next_segment = SegmentNumber(highest + 1);

@@ -72,6 +72,8 @@ class CellRecovery {
   Result<> scan(Slot& slot, RecoveredSegment& segment);
   Result<bool> step(RecoveredSegment& segment, std::uint64_t limit, const Slot& slot);
   [[nodiscard]] bool continues(const format::BlockHeader& header) const;
+  Result<bool> unreadable(RecoveredSegment& segment, std::uint64_t limit, const Slot& slot,
+                          Error why);
   void accept(RecoveredSegment& segment, const format::BlockHeader& header, BlockState state);
   void index(RecoveredSegment& segment, const format::BlockHeader& header, const BlockFrame& frame);
 
@@ -93,6 +95,7 @@ class CellRecovery {
   ShardTable table_;
   SlotSurvey slots_;
   Cursor cursor_;
+  std::uint64_t slots_unreadable_ = 0;
   std::uint64_t covered_;
   std::uint64_t evidence_;         // D of §7: highest LSN that somebody called durable
   std::int64_t retention_ms_ = 0;  // of the last block

@@ -111,20 +111,14 @@ Result<bool> CellRecovery::step(RecoveredSegment& segment, std::uint64_t limit, 
   const std::uint64_t offset = segment.blocks_end;
   if (offset + format::kSectorBytes > limit) return missing(segment, limit, slot);
   const auto sector = window_.at(offset, format::kSectorBytes);
-  if (!sector) {
-    if (cursor_.lsn + 1 > evidence_) return std::unexpected(sector.error());
-    return missing(segment, limit, slot);
-  }
+  if (!sector) return unreadable(segment, limit, slot, sector.error());
   const auto header = format::load<format::BlockHeader>(*sector);
   if (!block_belongs(header, in_.identity)) return missing(segment, limit, slot);
   if (auto ok = note_epoch(header.epoch); !ok) return std::unexpected(ok.error());
   if (!continues(header) || header.total_len > limit - offset) return missing(segment, limit, slot);
 
   const auto block = window_.at(offset, header.total_len);
-  if (!block) {
-    if (cursor_.lsn + 1 > evidence_) return std::unexpected(block.error());
-    return missing(segment, limit, slot);
-  }
+  if (!block) return unreadable(segment, limit, slot, block.error());
   const BlockState state = take_apart(header, *block, frames_);
   if (state == BlockState::kBroken) return missing(segment, limit, slot);
   if (state == BlockState::kPartial) {
@@ -139,6 +133,15 @@ Result<bool> CellRecovery::step(RecoveredSegment& segment, std::uint64_t limit, 
   }
   accept(segment, header, state);
   return true;
+}
+
+// A bad sector where the next block should be counts as one without a block: drives leave such a sector
+// where power failed in the middle of it. A device that reads nothing behind it either says nothing at all.
+Result<bool> CellRecovery::unreadable(RecoveredSegment& segment, std::uint64_t limit,
+                                      const Slot& slot, Error why) {
+  if (!window_.readable_behind(segment.blocks_end)) return std::unexpected(why);
+  note(fmt::format("block {} of segment {} cannot be read", cursor_.lsn + 1, segment.number.raw()));
+  return missing(segment, limit, slot);
 }
 
 void CellRecovery::accept(RecoveredSegment& segment, const format::BlockHeader& header,

@@ -46,16 +46,21 @@ format::SlotHeader header_from(const format::BlockHeader& block, const CellIdent
   return h;
 }
 
-Result<> look_into(env::Volume& volume, const CellIdentity& identity, Slot& slot) {
+void look_into(env::Volume& volume, const CellIdentity& identity, Slot& slot) {
   base::Pages pages(3 * format::kSectorBytes);
   const auto head = pages.bytes().first(2 * format::kSectorBytes);
   const auto tail = pages.bytes().subspan(2 * format::kSectorBytes, format::kSectorBytes);
-  if (auto read = read_patiently(volume, slot.file, 0, head); !read) return read;
-  if (auto read =
-          read_patiently(volume, slot.file, identity.slot_bytes - format::kSectorBytes, tail);
-      !read) {
-    return read;
-  }
+  std::ranges::fill(pages.bytes(), std::byte{0});
+  // What cannot be read is not there: a footer only saves scanning, and a header can be told from the first
+  // block. Where both are unreadable nobody knows what the slot holds, and nothing is written to it.
+  const auto header_sector = head.first(format::kSectorBytes);
+  const auto block_sector = head.subspan(format::kSectorBytes);
+  const bool header_read = read_patiently(volume, slot.file, 0, header_sector).has_value();
+  const bool block_read =
+      read_patiently(volume, slot.file, format::kSectorBytes, block_sector).has_value();
+  static_cast<void>(
+      read_patiently(volume, slot.file, identity.slot_bytes - format::kSectorBytes, tail));
+  slot.unreadable = !header_read && !block_read;
   const auto block = format::load<format::BlockHeader>(head, format::kSectorBytes);
   if (block_belongs(block, identity)) slot.first_block = block;
   const auto header = format::load<format::SlotHeader>(head);
@@ -66,7 +71,6 @@ Result<> look_into(env::Volume& volume, const CellIdentity& identity, Slot& slot
   }
   const auto trailer = format::load<format::Trailer>(tail);
   if (slot.header && trailer_fits(trailer, *slot.header)) slot.trailer = trailer;
-  return {};
 }
 
 }  // namespace
@@ -109,9 +113,7 @@ Result<SlotSurvey> survey_slots(env::Volume& volume, const CellIdentity& identit
     Slot slot;
     slot.file = *file;
     slot.number = *number;
-    if (auto looked = look_into(volume, identity, slot); !looked) {
-      return std::unexpected(looked.error());
-    }
+    look_into(volume, identity, slot);
     survey.slots.push_back(slot);
   }
   std::ranges::sort(survey.slots, {}, &Slot::number);

@@ -32,6 +32,7 @@ struct Slot {
   std::optional<format::Trailer> trailer;          // fits the header
   std::optional<format::BlockHeader> first_block;  // valid by itself, of whatever segment
   bool live = false;
+  bool unreadable = false;  // neither the header nor the first block: nobody knows what it holds
 };
 
 struct SlotSurvey {

@@ -7,6 +7,8 @@
 #include "storage/snapshot.h"
 #include "storage/store_impl.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -83,11 +85,13 @@ Result<Snapshot> Store::Impl::load_snapshot(const SnapshotPointer& pointer) {
 
 Result<> Store::Impl::open_snapshot() {
   clock = {superblock.retention_ms, superblock.wall_ms};
+  loaded_ = superblock.current;
   if (superblock.current.file == kNoSnapshot) return {};
   auto loaded = load_snapshot(superblock.current);
   if (!loaded && superblock.previous.file != kNoSnapshot) {
     report.notes.push_back("the current snapshot cannot be read; the one before it is used");
     loaded = load_snapshot(superblock.previous);
+    if (loaded) loaded_ = superblock.previous;
   }
   if (!loaded) return std::unexpected(loaded.error());
   snapshot = std::move(*loaded);
@@ -115,8 +119,13 @@ Result<> Store::Impl::recover_cells() {
   for (CellRecoveryOutput& output : outputs) {
     const std::uint16_t cell = output.cell.cell.raw();
     if (auto settled = settle_cell(cell, output.partial); !settled) return settled;
+    output.cell.fenced = (superblock.fences >> cell & 1) != 0;
     for (const TailPiece& piece : output.tail) {
-      if (auto written = write_again(volume, piece); !written) return written;
+      if (output.cell.fenced) break;  // nothing is retried on a device that has failed
+      if (write_again(volume, piece)) continue;
+      report.notes.push_back(fmt::format(
+          "cell {}: the end of its journal cannot be made durable: it is read-only", cell));
+      output.cell.fenced = true;
     }
     // Blocks say how far the clock has run. What wall time that is, only snapshots and the superblock do:
     // the wall clock beside a block was heard by nobody.
@@ -125,7 +134,6 @@ Result<> Store::Impl::recover_cells() {
       clock.retention_ms = output.retention_ms;
       if (clock.wall_ms != 0) clock.wall_ms += clock.wall_ms > 0 ? run : -run;
     }
-    output.cell.fenced = (superblock.fences >> cell & 1) != 0;
     output.cell.journal->fenced = output.cell.fenced;
     output.cell.journal->epoch = superblock.boot_epoch;
     next_slot_.push_back(output.next_slot);
@@ -190,7 +198,7 @@ Result<> Store::Impl::write_snapshot(const Snapshot& state) {
   pointer.length = encoded.size();
   pointer.generation = generation;
   pointer.hash = hash128(encoded);
-  pointer.file = superblock.current.file == 0 ? 1 : 0;
+  pointer.file = loaded_.file == 0 ? 1 : 0;  // never over the only one that can be read
 
   auto file = snapshot_file(pointer.file);
   if (!file) return std::unexpected(file.error());
@@ -203,11 +211,13 @@ Result<> Store::Impl::write_snapshot(const Snapshot& state) {
     if (!written) return written;
   }
   Superblock next = superblock;
-  next.previous = superblock.current;
+  next.previous = loaded_;
   next.current = pointer;
   next.retention_ms = state.clock.retention_ms;
   next.wall_ms = state.clock.wall_ms;
-  return commit(next);
+  auto committed = commit(next);
+  if (committed) loaded_ = pointer;
+  return committed;
 }
 
 // --- The public face --------------------------------------------------------------------------------

@@ -57,6 +57,7 @@ class Store::Impl {
 
   env::FileId superblock_file_ = env::FileId::kNone;
   std::array<env::FileId, 2> snapshot_files_ = {env::FileId::kNone, env::FileId::kNone};
+  SnapshotPointer loaded_;                       // what a start now would begin with
   std::vector<std::uint32_t> next_slot_;         // per cell
   std::vector<std::optional<Growing>> growing_;  // per cell
 };

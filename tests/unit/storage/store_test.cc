@@ -270,6 +270,28 @@ TEST(Store, ABadSnapshotFallsBackToTheOneBefore) {
   EXPECT_EQ(rig.open().error().code, ErrorCode::kCorrupt);
 }
 
+// The next one goes over the bad one: the one that can be read stays until there are two again.
+TEST(Store, APowerCutBehindAFallbackLeavesOneToo) {
+  for (std::uint64_t step = 1; step <= 3; ++step) {
+    for (const auto phase : {drivers::SimCutPhase::kDuring, drivers::SimCutPhase::kAfter}) {
+      StoreRig rig(kSmall);
+      ASSERT_TRUE(rig.open().has_value());
+      ASSERT_TRUE(rig.store->write_snapshot(snapshot_of(2, 50, 1)).has_value());  // a
+      ASSERT_TRUE(rig.store->write_snapshot(snapshot_of(2, 60, 2)).has_value());  // b
+      rig.flip("snapshot-b", 700);
+      ASSERT_TRUE(rig.open().has_value());
+      rig.storage.cut_power_at(rig.storage.mutations() + step, phase);
+      static_cast<void>(rig.store->write_snapshot(snapshot_of(2, 70, 3)));
+      ASSERT_TRUE(rig.open().has_value()) << "step " << step;
+      const auto mark = static_cast<std::uint32_t>(rig.store->catalogue_snapshot().at(0));
+      EXPECT_TRUE(mark == 1 || mark == 3) << mark;
+      ASSERT_TRUE(rig.store->write_snapshot(snapshot_of(2, 80, 4)).has_value());
+      ASSERT_TRUE(rig.open().has_value());
+      EXPECT_EQ(rig.store->catalogue_snapshot().at(0), std::byte{4});
+    }
+  }
+}
+
 // Cut at every change that a snapshot makes: what is found is the one before or the new one, whole.
 TEST(Store, APowerCutAtAnyStepOfASnapshotLeavesOne) {
   bool saw_old = false;
