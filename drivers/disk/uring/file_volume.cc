@@ -153,7 +153,11 @@ Result<std::vector<env::FileInfo>> FileVolume::list(std::string_view directory) 
   const fs::path root = path_;
   std::error_code error;
   std::vector<env::FileInfo> files;
-  fs::recursive_directory_iterator entry(root / directory, error);
+  // The directory itself must be readable; what others keep below it, as ext4 its lost+found, need not.
+  fs::directory_iterator top(root / directory, error);
+  if (error) return failed(error.value());
+  fs::recursive_directory_iterator entry(root / directory,
+                                         fs::directory_options::skip_permission_denied, error);
   for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
     std::error_code gone;  // removed since it was read: not there
     if (!entry->is_regular_file(gone) || gone) continue;
