@@ -71,6 +71,7 @@ void BodyPool::give(PoolBuffer& buffer) {
   if (!buffer) return;
   PENSTOCK_ASSERT(used_ >= buffer.bytes);
   used_ -= buffer.bytes;
+  ++gives_;
   const std::size_t index = class_of(buffer.bytes);
   if (index == kClassNone || used_ + kept_ + buffer.bytes > budget_) {
     ::operator delete(buffer.data, kAlignment);

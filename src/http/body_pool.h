@@ -27,9 +27,11 @@ class BodyPool {
   BodyPool& operator=(const BodyPool&) = delete;
 
   [[nodiscard]] PoolBuffer take(std::size_t bytes);
-  // Whether a buffer of `bytes` may be taken, if one of `held` bytes is given for it at once.
-  [[nodiscard]] bool has_room(std::size_t bytes, std::size_t held = 0) const {
-    return used_ - held + class_bytes(bytes) <= budget_;
+  // Whether a buffer of `bytes` may be taken, if `held` bytes of what is used do not count and
+  // `spared` bytes of the budget are left to others.
+  [[nodiscard]] bool has_room(std::size_t bytes, std::size_t held = 0,
+                              std::uint64_t spared = 0) const {
+    return used_ - held + class_bytes(bytes) + spared <= budget_;
   }
   // For what cannot be refused any more, an answer: counts, and so holds back later bodies.
   [[nodiscard]] PoolBuffer take_regardless(std::size_t bytes);
@@ -37,6 +39,8 @@ class BodyPool {
 
   [[nodiscard]] std::uint64_t used() const { return used_; }
   [[nodiscard]] std::uint64_t budget() const { return budget_; }
+  // Rises whenever memory was given back: no use to ask again before.
+  [[nodiscard]] std::uint64_t gives() const { return gives_; }
   // What `take` counts for a request of so many bytes.
   [[nodiscard]] static std::size_t class_bytes(std::size_t bytes);
 
@@ -54,6 +58,7 @@ class BodyPool {
   std::array<Free*, kClasses> free_{};
   std::uint64_t budget_;
   std::uint64_t used_ = 0;
+  std::uint64_t gives_ = 0;
   std::uint64_t kept_ = 0;  // free, not given back to the allocator
 };
 

@@ -44,7 +44,7 @@ std::span<char> Connection::destination() {
       return std::span(head_data(), head_room()).subspan(filled_);
     case State::kBody:
       if (parser_.head().chunked) return std::span(head_data(), head_capacity()).subspan(filled_);
-      return std::span(body_data_, parser_.head().content_length).subspan(body_bytes_);
+      return std::span(body_data_, body_room()).subspan(body_bytes_);
     case State::kLingering:
       return {small_head_, kSmallBytes};
     default:
@@ -84,6 +84,7 @@ void Connection::on_received(std::uint32_t bytes, Nanos now) {
   shared_.counters.bytes_in += bytes;
   if (state_ == State::kClosing || state_ == State::kClosed) return;
   if (bytes == 0) return peer_ended(now);
+  if (refused_) give_body();  // nothing is received into it any more
   if (state_ == State::kLingering) return want_input(now);
   if (!wants_input()) return;  // refused meanwhile: nobody wants to know
   if (tls_ == nullptr) return arrived(bytes, now);
@@ -123,7 +124,12 @@ void Connection::arrived(std::size_t bytes, Nanos now) {
     filled_ += bytes;
     read_head(now);
   } else if (state_ == State::kBody) {
-    shared_.deadlines.arm(deadline_, DeadlineKind::kBody, now);
+    // A byte now and then is no progress.
+    if (bytes >= body_due_) {
+      restart_body_time(now);
+    } else {
+      body_due_ -= bytes;
+    }
     read_body(bytes, now);
   }
 }
@@ -196,7 +202,7 @@ void Connection::leave_queues() {
 }
 
 void Connection::release_memory() {
-  shared_.pool.give(body_buffer_);
+  give_body();
   shared_.pool.give(large_head_);
   response_.release();
 }

@@ -2,15 +2,16 @@
 //
 // Units      sizes in bytes; times are the turn's `now`
 // Shape      head to 64 KiB; a body that fits behind its head stays there, a larger one is received
-//            straight into a pool buffer; answers leave in pieces of at most kPieceBytes
+//            straight into a pool buffer that grows with it; answers leave in pieces of at most
+//            kPieceBytes
 // Owner      its front door, one core. It is the Exchange that the service sees
 // Allocates  its TLS session when it opens; nothing per request once warm
 // Errors     a refused request is answered, then the connection lingers until the peer has read that
 // States
 //
-//   Head ─► Memory ─► Body ─► Serving ─► Answering ─► Head …
-//     │       │         │                    │
-//     └───────┴─────────┴── refused ─► Answering ─► Lingering ─► Closing ─► Closed
+//   Head ─► Memory ◄─► Body ─► Serving ─► Answering ─► Head …
+//     │       │          │                    │
+//     └───────┴──────────┴── refused ─► Answering ─► Lingering ─► Closing ─► Closed
 //
 //   The peer's end closes at once, except in Serving: then the service's answer ends it.
 // Source     RFC 9112
@@ -65,8 +66,11 @@ struct ConnectionShared {
   DateLine date;
   FrontDoorCounters counters;
   ConnectionQueue receive_wanted;  // posted at the end of a turn, unless paused
-  ConnectionQueue memory_wanted;   // granted in order
-  ConnectionQueue retired;         // to be opened for other peers
+  ConnectionQueue memory_wanted;   // whoever fits is granted, in order
+  // Bodies that grow side by side could all wait for each other. So one of them at a time may grow
+  // beyond the budget, by one largest body at most: it ends, and the others go on.
+  const Connection* finisher = nullptr;
+  ConnectionQueue retired;  // to be opened for other peers
   WallMillis wall;
   bool draining = false;
 };
@@ -90,9 +94,6 @@ class Connection final : public Exchange {
   void post_receive();
   // False when there is none for its body; it leaves the queue otherwise and goes on.
   [[nodiscard]] bool grant_memory(Nanos now);
-  [[nodiscard]] bool memory_available() const {
-    return shared_.pool.has_room(body_wanted_, body_buffer_.bytes);
-  }
   // Closes if it is between requests; otherwise its answer will.
   void drain();
 
@@ -144,6 +145,13 @@ class Connection final : public Exchange {
   void begin_body(Nanos now);
   void start_body(Nanos now);
   [[nodiscard]] bool take_body_memory();
+  [[nodiscard]] bool fits_beside_finisher(std::size_t bytes, std::uint64_t spared) const;
+  [[nodiscard]] std::size_t first_reservation(std::size_t length) const;
+  void give_body();
+  [[nodiscard]] std::size_t body_room() const;
+  void restart_body_time(Nanos now);
+  void take_ahead();
+  void continue_body(Nanos now);
   void wait_for_memory(Nanos now);
   void read_body(std::size_t bytes, Nanos now);
   void read_chunks(Nanos now);
@@ -194,6 +202,7 @@ class Connection final : public Exchange {
   char* body_data_ = nullptr;
   std::size_t body_bytes_ = 0;   // arrived, decoded
   std::size_t body_wanted_ = 0;  // of pool memory
+  std::uint64_t body_due_ = 0;   // bytes, until its time starts again
 
   Response response_;
   std::string_view answer_rest_;  // not handed to the socket yet

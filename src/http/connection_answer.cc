@@ -32,13 +32,15 @@ void Connection::respond(int status, std::string_view content_type, std::string_
           .keep_alive = !closing_,
           .head_only = method == "HEAD"},
          now);
-  shared_.pool.give(body_buffer_);
+  give_body();
 }
 
 void Connection::refuse(Rejection rejection, Nanos now) {
   ++shared_.counters.rejected[static_cast<std::size_t>(rejection)];
   leave_queues();
   closing_ = refused_ = true;
+  // Not while the socket may still write into it.
+  if (!receiving_ || tls_ != nullptr) give_body();
   const RejectionText refusal = describe(rejection);
   response_.clear();
   response_.append(refusal.text);

@@ -65,21 +65,45 @@ void Connection::begin_body(Nanos now) {
     body_data_ = head_data() + head_bytes;
     return start_body(now);
   } else {
-    body_wanted_ = head.content_length + kPadding;
+    body_wanted_ = first_reservation(head.content_length) + kPadding;
   }
-  // Nobody overtakes those who wait.
-  if (!shared_.memory_wanted.empty() || !take_body_memory()) return wait_for_memory(now);
+  if (!take_body_memory()) return wait_for_memory(now);
   start_body(now);
 }
 
+// The finisher's body does not count: it is what may go beyond the budget.
+bool Connection::fits_beside_finisher(std::size_t bytes, std::uint64_t spared) const {
+  const Connection* const finisher = shared_.finisher;
+  const std::size_t beyond = finisher == nullptr ? 0 : finisher->body_buffer_.bytes;
+  return shared_.pool.has_room(bytes, body_buffer_.bytes + beyond, spared);
+}
+
+std::size_t Connection::first_reservation(std::size_t length) const {
+  const FrontDoorOptions& options = shared_.options;
+  const std::size_t whole = std::min<std::size_t>(length, options.body_whole_bytes);
+  const bool plenty = fits_beside_finisher(whole + kPadding, shared_.pool.budget() / 2);
+  return plenty ? whole : std::min<std::size_t>(length, options.body_step_bytes);
+}
+
 bool Connection::take_body_memory() {
-  if (!memory_available()) return false;
+  // The last quarter is for bodies of usual size, whatever the large ones do.
+  const bool large = body_wanted_ > shared_.options.body_whole_bytes + kPadding;
+  const std::uint64_t spared = large ? shared_.pool.budget() / 4 : 0;
+  if (shared_.finisher != this && !fits_beside_finisher(body_wanted_, spared)) {
+    if (!body_buffer_ || shared_.finisher != nullptr) return false;
+    shared_.finisher = this;
+  }
   PoolBuffer grown = shared_.pool.take_regardless(body_wanted_);
   if (body_buffer_) std::memcpy(grown.data, body_buffer_.data, body_bytes_);
   shared_.pool.give(body_buffer_);
   body_buffer_ = grown;
   body_data_ = grown.data;
   return true;
+}
+
+void Connection::give_body() {
+  shared_.pool.give(body_buffer_);
+  if (shared_.finisher == this) shared_.finisher = nullptr;
 }
 
 void Connection::wait_for_memory(Nanos now) {
@@ -97,18 +121,46 @@ bool Connection::grant_memory(Nanos now) {
   return true;
 }
 
-// With what came together with the head, or what waited for memory.
+void Connection::restart_body_time(Nanos now) {
+  const FrontDoorOptions& options = shared_.options;
+  shared_.deadlines.arm(deadline_, DeadlineKind::kBody, now);
+  body_due_ =
+      options.body_rate_min * static_cast<std::uint64_t>(options.body_nanos / kNanosPerSecond);
+}
+
+// From the head's end, or from where it had to wait for memory.
 void Connection::start_body(Nanos now) {
   state_ = State::kBody;
-  shared_.deadlines.arm(deadline_, DeadlineKind::kBody, now);
+  restart_body_time(now);
   if (parser_.head().chunked) return read_chunks(now);
-  const std::size_t already =
-      std::min<std::size_t>(filled_ - surplus_, parser_.head().content_length);
-  if (body_buffer_) std::memcpy(body_data_, head_data() + surplus_, already);
-  sha_.update(body_data_, already);
-  body_bytes_ = already;
-  surplus_ += already;
-  if (body_bytes_ == parser_.head().content_length) return serve(now);
+  take_ahead();
+  continue_body(now);
+}
+
+// How much of the body its memory holds.
+std::size_t Connection::body_room() const {
+  const std::size_t length = parser_.head().content_length;
+  return body_buffer_ ? std::min<std::size_t>(length, body_buffer_.bytes - kPadding) : length;
+}
+
+// What came together with the head.
+void Connection::take_ahead() {
+  const std::size_t bytes = std::min(filled_ - surplus_, body_room() - body_bytes_);
+  if (bytes == 0) return;
+  if (body_buffer_) std::memcpy(body_data_ + body_bytes_, head_data() + surplus_, bytes);
+  sha_.update(body_data_ + body_bytes_, bytes);
+  body_bytes_ += bytes;
+  surplus_ += bytes;
+}
+
+void Connection::continue_body(Nanos now) {
+  const std::size_t length = parser_.head().content_length;
+  while (body_bytes_ < length && body_bytes_ == body_room()) {
+    body_wanted_ = std::min<std::size_t>(2 * body_buffer_.bytes, length + kPadding);
+    if (!take_body_memory()) return wait_for_memory(now);
+    take_ahead();
+  }
+  if (body_bytes_ == length) return serve(now);
   want_body(now);
 }
 
@@ -120,8 +172,7 @@ void Connection::read_body(std::size_t bytes, Nanos now) {
   sha_.update(body_data_ + body_bytes_, bytes);
   body_bytes_ += bytes;
   if (!body_buffer_) surplus_ = filled_ += bytes;
-  if (body_bytes_ == parser_.head().content_length) return serve(now);
-  want_body(now);
+  continue_body(now);
 }
 
 void Connection::read_chunks(Nanos now) {
@@ -146,7 +197,7 @@ void Connection::read_chunks(Nanos now) {
       case ChunkDecoder::Status::kOutFull:
         if (body_bytes_ == bytes_max) return refuse(Rejection::kBodyTooLarge, now);
         body_wanted_ = std::min<std::size_t>(2 * body_buffer_.bytes, bytes_max + kPadding);
-        if (!shared_.memory_wanted.empty() || !take_body_memory()) return wait_for_memory(now);
+        if (!take_body_memory()) return wait_for_memory(now);
     }
   }
 }

@@ -32,10 +32,7 @@ runtime::WorkCount FrontDoor::poll(Nanos now, WallMillis wall) {
     passed->owner->on_deadline(passed->kind, now);
     ++work;
   }
-  while (!shared_.memory_wanted.empty() &&
-         shared_.memory_wanted.front()->owner->grant_memory(now)) {
-    ++work;
-  }
+  work += grant_memory(now);
   if (!paused_) {
     while (QueueEntry* const entry = shared_.receive_wanted.pop_front()) {
       entry->owner->post_receive();
@@ -51,10 +48,21 @@ Nanos FrontDoor::next_deadline() const {
   // Answers given since the last turn may have made room for those who wait for memory, and may want
   // the next receive.
   if (!shared_.receive_wanted.empty() && !paused_) return Nanos{0};
-  if (!shared_.memory_wanted.empty() && shared_.memory_wanted.front()->owner->memory_available()) {
-    return Nanos{0};
-  }
+  if (!shared_.memory_wanted.empty() && memory_seen_ != shared_.pool.gives()) return Nanos{0};
   return shared_.deadlines.next();
+}
+
+// Small bodies do not wait behind a large one: it has its turn when it has room, or as `finisher`.
+runtime::WorkCount FrontDoor::grant_memory(Nanos now) {
+  runtime::WorkCount granted = 0;
+  if (memory_seen_ == shared_.pool.gives()) return granted;
+  memory_seen_ = shared_.pool.gives();
+  QueueEntry* next = nullptr;
+  for (QueueEntry* entry = shared_.memory_wanted.front(); entry != nullptr; entry = next) {
+    next = entry->link.next;
+    if (entry->owner->grant_memory(now)) ++granted;
+  }
+  return granted;
 }
 
 void FrontDoor::take(const env::SocketEvent& event, Nanos now) {

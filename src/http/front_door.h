@@ -3,7 +3,9 @@
 //
 // Units      times in nanoseconds of the turn's `now`; sizes in bytes
 // Shape      at most `connections_max` connections; request bodies to `body_bytes_max`, out of one
-//            budget: while it is used up, requests that need a part of it are not read
+//            budget that they take from as they arrive, and one largest body beyond it: while it is
+//            used up, requests that need a part of it are not read. A body longer than
+//            `body_whole_bytes` leaves the last quarter of the budget to others
 // Owner      one core. Borrows Socket and Service, which outlive it; a socket that still holds its
 //            buffers must be done with them first (`drained`, or the socket's own end)
 // Allocates  when connections open and when a buffer of a size class is first needed; a request on
@@ -70,6 +72,7 @@ class FrontDoor final : public runtime::Agent {
   void take(const env::SocketEvent& event, Nanos now);
   void accept(const env::SocketEvent& event, Nanos now);
   void reclaim();
+  [[nodiscard]] runtime::WorkCount grant_memory(Nanos now);
 
   ConnectionShared shared_;
   std::vector<TlsListener> tls_;
@@ -78,6 +81,7 @@ class FrontDoor final : public runtime::Agent {
   std::unordered_map<std::uint64_t, Connection*> open_;  // by ConnectionId
   std::size_t in_use_ = 0;                               // not spare: open, or held by the service
   std::uint64_t next_serial_ = 1;
+  std::uint64_t memory_seen_ = 0;  // the pool's gives, when waiting bodies were last looked at
   bool pause_wanted_ = false;
   bool paused_ = false;
 };

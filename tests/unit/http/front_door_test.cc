@@ -116,16 +116,80 @@ TEST_F(FrontDoorTest, ChunkedBodiesWaitForMemoryHalfWay) {
   options.body_bytes_budget = 300'000;
   start(options);
   const env::ConnectionId first = connect(), second = connect();
-  give(first, post("/hold", std::string(140'000, 'x')));
+  const auto chunked = [](std::string_view target, char fill) {
+    return "POST " + std::string(target) +
+           " HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n30d40\r\n" +
+           std::string(200'000, fill) + "\r\n0\r\n\r\n";
+  };
+  give(first, chunked("/hold", 'x'));
   EXPECT_EQ(service_.held.size(), 1U);
-  give(second, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n30d40\r\n" +
-                   std::string(200'000, 'y') + "\r\n0\r\n\r\n");
+  // Both have begun, and the first may end beyond the budget.
+  give(second, chunked("/", 'y'));
   EXPECT_EQ(answer(second), "");
   EXPECT_EQ(door_->counters().memory_waits, 1U);
   service_.let_go(now_);
   turn();
   EXPECT_EQ(answer(second), "POST / 200000 bytes");
   EXPECT_EQ(door_->body_bytes_used(), 0U);
+}
+
+TEST_F(FrontDoorTest, AnAnnouncementReservesLittleAndASlowBodyIsNotWaitedFor) {
+  FrontDoorOptions options;
+  options.body_bytes_budget = 192 * kMiB;
+  start(options);
+  std::vector<env::ConnectionId> slow;
+  for (int i = 0; i < 12; ++i) {
+    slow.push_back(connect());
+    give(slow.back(), "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 16777216\r\n\r\nx");
+  }
+  EXPECT_LT(door_->body_bytes_used(), 20 * kMiB);
+  const env::ConnectionId honest = connect();
+  give(honest, post("/", std::string(100'000, 'h')));
+  EXPECT_EQ(answer(honest), "POST / 100000 bytes");
+  for (int i = 0; i < 3; ++i) {
+    wait(4);
+    for (const env::ConnectionId id : slow) give(id, "x");
+  }
+  for (const env::ConnectionId id : slow) {
+    EXPECT_TRUE(socket_.taken(id).starts_with("HTTP/1.1 408 "));
+  }
+  EXPECT_EQ(door_->body_bytes_used(), 0U);
+}
+
+TEST_F(FrontDoorTest, BodiesThatGrowTogetherAllEnd) {
+  FrontDoorOptions options;
+  options.body_bytes_budget = 32 * kMiB;
+  start(options);
+  const std::string half(5 * kMiB, 'x');
+  std::vector<env::ConnectionId> peers;
+  for (int i = 0; i < 6; ++i) {
+    peers.push_back(connect());
+    give(peers.back(), "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10485760\r\n\r\n" + half);
+  }
+  std::uint64_t most = 0;
+  for (const env::ConnectionId id : peers) {
+    give(id, half);
+    most = std::max(most, door_->body_bytes_used());
+  }
+  for (const env::ConnectionId id : peers) EXPECT_EQ(answer(id), "POST / 10485760 bytes");
+  EXPECT_GT(door_->counters().memory_waits, 0U);
+  EXPECT_LE(most, options.body_bytes_budget + BodyPool::class_bytes(options.body_bytes_max + 64));
+  EXPECT_EQ(door_->body_bytes_used(), 0U);
+}
+
+TEST_F(FrontDoorTest, LargeBodiesThatWaitDoNotHoldUpUsualOnes) {
+  FrontDoorOptions options;
+  options.body_bytes_budget = 32 * kMiB;
+  start(options);
+  const std::string begun(6 * kMiB, 'x');
+  for (int i = 0; i < 6; ++i) {
+    const env::ConnectionId id = connect();
+    give(id, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10485760\r\n\r\n" + begun);
+  }
+  EXPECT_GT(door_->counters().memory_waits, 0U);
+  const env::ConnectionId usual = connect();
+  give(usual, post("/", std::string(900'000, 'h')));
+  EXPECT_EQ(answer(usual), "POST / 900000 bytes");
 }
 
 TEST_F(FrontDoorTest, LongHeadsCountAgainstTheBudgetToo) {
