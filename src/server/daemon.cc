@@ -116,7 +116,8 @@ std::expected<std::string, std::string> read_file(const std::string& path) {
   return std::string(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
 }
 
-std::expected<Secrets, StartError> load_secrets(const Config& config, env::Entropy& entropy) {
+std::expected<Secrets, StartError> load_secrets(const Config& config, env::Entropy& entropy,
+                                                WallMillis now) {
   const auto failed = [&](FileProblem problem) {
     if (problem.mend.empty()) {
       problem.mend = "correct the path in [kinesis], or the directory's owner";
@@ -126,8 +127,13 @@ std::expected<Secrets, StartError> load_secrets(const Config& config, env::Entro
         "readable files, or a writable data directory", std::move(problem.mend)));
   };
   auto files = prepare_files(config.directory, config.identity.region, config.credentials_file,
-                             config.certificate_file, config.key_file, entropy);
+                             config.certificate_file, config.key_file, entropy, now);
   if (!files) return failed(files.error());
+  if (!files->renewed.empty()) {
+    log(LogLevel::kInfo, "certificate_renewed", "the server has a new certificate",
+        {{"file", files->certificate}, {"reason", files->renewed}});
+  }
+  if (!files->warning.empty()) log(LogLevel::kWarning, "certificate", files->warning);
   auto credentials = read_credentials(files->credentials);
   if (!credentials) return failed(credentials.error());
   Secrets secrets;
@@ -309,7 +315,8 @@ int run_daemon(const Config& config, bool dev) {
     }
   }
   notify("STATUS=recovering");
-  auto server = Server::assemble(config, parts, [&] { return load_secrets(config, entropy); });
+  auto server =
+      Server::assemble(config, parts, [&] { return load_secrets(config, entropy, clock.wall()); });
   if (!server) return refuse(server.error());
   report_start(**server, config);
   if (auto open = (*server)->listen(); !open) return refuse(open.error());

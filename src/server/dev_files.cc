@@ -125,32 +125,72 @@ std::expected<void, std::string> make_credentials(const std::string& path,
                     0600);
 }
 
+std::string content_of(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+// Under the same authority, so that clients need nothing new.
+std::expected<void, FileProblem> renew_if_due(ServerFiles& files, env::Entropy& entropy,
+                                              std::int64_t now) {
+  const auto validity = validity_of(content_of(files.certificate));
+  if (!validity) return std::unexpected(files.certificate + ": " + validity.error());
+  const std::string_view due = renewal_reason(*validity, now);
+  if (due.empty()) return {};
+  if (!exists(files.ca_key)) {
+    files.warning = fmt::format(
+        "{}: {}, and the key of its authority was not kept; make a new authority, whose ca.pem "
+        "every "
+        "client needs: stop penstockd, rm -f {} {} {}, and start it",
+        files.certificate, due, files.ca, files.certificate, files.key);
+    return {};
+  }
+  const auto fresh = renew_certificate(content_of(files.ca), content_of(files.ca_key),
+                                       content_of(files.key), entropy, now);
+  if (!fresh) {
+    files.warning = fmt::format("{}: {}, but: {}", files.certificate, due, fresh.error());
+    return {};
+  }
+  if (auto written = write_file(files.certificate, *fresh, 0644); !written) {
+    return std::unexpected(written.error());
+  }
+  files.renewed = due;
+  return {};
+}
+
 std::expected<void, FileProblem> prepare_certificates(const std::string& directory,
-                                                      const ServerFiles& files,
-                                                      env::Entropy& entropy) {
-  const std::vector<std::string> set = {files.key, files.certificate, files.ca};
+                                                      ServerFiles& files, env::Entropy& entropy,
+                                                      std::int64_t now) {
+  // ca.pem last: who has that can have been given it.
+  const std::vector<std::string> set = {files.key, files.ca_key, files.certificate, files.ca};
   if (auto finished = finish_set(directory, set); !finished) {
     return std::unexpected(finished.error());
   }
   const std::vector<std::string> absent = missing(set);
-  if (absent.empty()) return {};
-  if (absent.size() < set.size()) {
-    // Clients trust the authority they were given: a new one would shut all of them out.
-    return std::unexpected(FileProblem(
-        fmt::format("{} missing, though the rest of the certificate's files is there",
-                    fmt::join(absent, " and ")),
-        fmt::format(
-            "restore it from a backup; or for a new authority, whose ca.pem every client needs: "
-            "rm -f {}",
-            fmt::join(set, " "))));
+  if (absent.size() == set.size()) {
+    auto made = make_certificates(entropy, now);
+    if (!made) return std::unexpected(made.error());
+    const std::array<NewFile, 4> fresh = {{{&files.key, made->server_key, 0600},
+                                           {&files.ca_key, made->authority_key, 0600},
+                                           {&files.certificate, made->server_chain, 0644},
+                                           {&files.ca, made->authority, 0644}}};
+    if (auto written = write_set(directory, fresh); !written) {
+      return std::unexpected(written.error());
+    }
+    return {};
   }
-  auto made = make_certificates(entropy);
-  if (!made) return std::unexpected(made.error());
-  const std::array<NewFile, 3> fresh = {{{&files.key, made->server_key, 0600},
-                                         {&files.certificate, made->server_chain, 0644},
-                                         {&files.ca, made->authority, 0644}}};
-  if (auto written = write_set(directory, fresh); !written) return std::unexpected(written.error());
-  return {};
+  // The first directories that were made kept no key of the authority; they are served.
+  if (absent.empty() || absent == std::vector{files.ca_key}) {
+    return renew_if_due(files, entropy, now);
+  }
+  // Clients trust the authority they were given: a new one would shut all of them out.
+  return std::unexpected(FileProblem(
+      fmt::format("{} missing, though the rest of the certificate's files is there",
+                  fmt::join(absent, " and ")),
+      fmt::format(
+          "restore it from a backup; or for a new authority, whose ca.pem every client needs: "
+          "rm -f {}",
+          fmt::join(set, " "))));
 }
 
 }  // namespace
@@ -164,9 +204,12 @@ std::expected<void, std::string> sync_directory(const std::string& directory) {
   return {};
 }
 
-std::expected<ServerFiles, FileProblem> prepare_files(
-    const std::string& directory, const std::string& region, const std::string& credentials_file,
-    const std::string& certificate_file, const std::string& key_file, env::Entropy& entropy) {
+std::expected<ServerFiles, FileProblem> prepare_files(const std::string& directory,
+                                                      const std::string& region,
+                                                      const std::string& credentials_file,
+                                                      const std::string& certificate_file,
+                                                      const std::string& key_file,
+                                                      env::Entropy& entropy, WallMillis now) {
   ServerFiles files;
   files.credentials = credentials_file.empty() ? directory + "/credentials" : credentials_file;
   if (!exists(files.credentials)) {
@@ -183,9 +226,10 @@ std::expected<ServerFiles, FileProblem> prepare_files(
     files.ca = certificate_file;
   } else {
     files.ca = directory + "/ca.pem";
+    files.ca_key = directory + "/ca-key.pem";
     files.certificate = directory + "/server.pem";
     files.key = directory + "/server-key.pem";
-    if (auto made = prepare_certificates(directory, files, entropy); !made) {
+    if (auto made = prepare_certificates(directory, files, entropy, now.raw() / 1'000); !made) {
       return std::unexpected(made.error());
     }
   }

@@ -1,12 +1,16 @@
 // What a data directory needs so that clients can reach it: access keys, and a certificate of an own
 // authority. Made once, at the first start, on stable media before anybody can be given them; never
-// overwritten. Under --dev also where it listens.
+// overwritten, but for the server's certificate when its time is over: its authority and its key stay.
+// Under --dev also where it listens.
+//
+// Files      credentials, token.key, server-key.pem, ca-key.pem (0600); server.pem, ca.pem (0644)
 //
 // Errors     text of what failed, with path and reason; prepare_files: and what mends it
 #pragma once
 
 #include "env/entropy.h"
 #include "http/sigv4_verify.h"
+#include "penstock/units.h"
 
 #include <array>
 #include <cstddef>
@@ -20,9 +24,12 @@ namespace penstock::server {
 struct ServerFiles {
   std::string credentials;                // AWS shared credentials file, mode 0600
   std::string ca;                         // certificate of the authority that clients trust
+  std::string ca_key;                     // mode 0600; signs the server's next certificate
   std::string certificate;                // chain of the server
   std::string key;                        // mode 0600
   std::array<std::byte, 32> token_key{};  // iterators and page tokens: <directory>/token.key
+  std::string renewed;  // why the certificate was replaced at this start; empty: it was not
+  std::string warning;  // why it should be, but could not, and what mends that
 };
 
 struct FileProblem {
@@ -37,7 +44,8 @@ struct FileProblem {
 // Paths given in the configuration are used as they are and must exist.
 [[nodiscard]] std::expected<ServerFiles, FileProblem> prepare_files(
     const std::string& directory, const std::string& region, const std::string& credentials_file,
-    const std::string& certificate_file, const std::string& key_file, env::Entropy& entropy);
+    const std::string& certificate_file, const std::string& key_file, env::Entropy& entropy,
+    WallMillis now);
 
 // <directory>/config: an AWS configuration file with region, address and CA bundle, for AWS_CONFIG_FILE
 // and `penstock --dir`. Not in `credentials`, because endpoint_url and ca_bundle are settings of the

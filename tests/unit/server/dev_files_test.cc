@@ -3,8 +3,11 @@
 #include "server/dev_files.h"
 
 #include "drivers/entropy/system_entropy.h"
+#include "server/certificate.h"
 
 #include <gtest/gtest.h>
+#include <openssl/pem.h>
+#include <openssl/x509_vfy.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -38,6 +41,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::int64_t kDay = 86'400;
+constexpr std::int64_t kNow = 1'798'761'600;  // 2027-01-01
+
 class DevFiles : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -49,14 +55,17 @@ class DevFiles : public ::testing::Test {
   void TearDown() override { fs::remove_all(path_); }
 
   std::expected<ServerFiles, FileProblem> prepare() {
-    return prepare_files(path_.string(), "eu-west-1", "", "", "", entropy_);
+    return prepare_files(path_.string(), "eu-west-1", "", "", "", entropy_,
+                         WallMillis(now_ * 1'000));
   }
+  [[nodiscard]] Validity served() const { return validity_of(content("server.pem")).value(); }
   [[nodiscard]] std::string content(const char* name) const {
     std::ifstream in(path_ / name, std::ios::binary);
     return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
   }
 
   fs::path path_;
+  std::int64_t now_ = kNow;
   drivers::SystemEntropy entropy_;
 };
 
@@ -80,7 +89,7 @@ TEST_F(DevFiles, TheSecondStartFindsWhatTheFirstMade) {
   ASSERT_TRUE(second);
   EXPECT_EQ(first->token_key, second->token_key);
   EXPECT_EQ(before, (std::array{content("credentials"), content("ca.pem"), content("server.pem")}));
-  for (const char* name : {"credentials", "token.key", "server-key.pem"}) {
+  for (const char* name : {"credentials", "token.key", "server-key.pem", "ca-key.pem"}) {
     struct stat status{};
     ASSERT_EQ(stat((path_ / name).c_str(), &status), 0);
     EXPECT_EQ(status.st_mode & 0777U, 0600U) << name;
@@ -110,10 +119,88 @@ TEST_F(DevFiles, APowerCutInTheMiddleOfTheFirstStartIsMadeGood) {
   fs::rename(path_ / "ca.pem", path_ / "ca.pem.new");
   ASSERT_TRUE(prepare());
   EXPECT_EQ(content("ca.pem"), authority);
-  for (const char* name : {"ca.pem", "server.pem", "server-key.pem"}) fs::remove(path_ / name);
+  for (const char* name : {"ca.pem", "ca-key.pem", "server.pem", "server-key.pem"}) {
+    fs::remove(path_ / name);
+  }
   std::ofstream(path_ / "server-key.pem.new") << "half";
   ASSERT_TRUE(prepare());
   EXPECT_NE(content("server-key.pem").find("PRIVATE KEY"), std::string::npos);
+}
+
+TEST_F(DevFiles, ACertificateIsRenewedInTimeUnderTheSameAuthority) {
+  ASSERT_TRUE(prepare());
+  const std::string authority = content("ca.pem");
+  const std::string key = content("server-key.pem");
+  const std::string first = content("server.pem");
+  EXPECT_EQ(served().until, kNow + 825 * kDay);
+  now_ = kNow + (825 - 91) * kDay;
+  EXPECT_EQ(prepare()->renewed, "");
+  EXPECT_EQ(content("server.pem"), first);
+  for (const std::int64_t days : {825 - 89, 825 - 89 + 826, 100}) {
+    now_ = kNow + days * kDay;
+    const std::string before = content("server.pem");
+    const auto again = prepare();
+    ASSERT_TRUE(again);
+    EXPECT_NE(again->renewed, "") << days;
+    EXPECT_EQ(again->warning, "");
+    EXPECT_NE(content("server.pem"), before) << days;
+    EXPECT_EQ(served().until, now_ + 825 * kDay);
+    EXPECT_EQ(content("ca.pem"), authority);
+    EXPECT_EQ(content("server-key.pem"), key);
+  }
+}
+
+TEST_F(DevFiles, AClientThatTrustsTheFirstAuthorityTrustsTheRenewedCertificate) {
+  ASSERT_TRUE(prepare());
+  now_ = kNow + 10 * 365 * kDay;
+  ASSERT_NE(prepare()->renewed, "");
+  const auto read = [](const std::string& text) {
+    BIO* const bio = BIO_new_mem_buf(text.data(), static_cast<int>(text.size()));
+    X509* const certificate = PEM_read_bio_X509(bio, nullptr, nullptr, nullptr);
+    BIO_free(bio);
+    return certificate;
+  };
+  X509* const authority = read(content("ca.pem"));
+  X509* const server = read(content("server.pem"));
+  X509_STORE* const trusted = X509_STORE_new();
+  X509_STORE_add_cert(trusted, authority);
+  X509_STORE_CTX* const context = X509_STORE_CTX_new();
+  X509_STORE_CTX_init(context, trusted, server, nullptr);
+  X509_VERIFY_PARAM* const parameters = X509_STORE_CTX_get0_param(context);
+  X509_VERIFY_PARAM_set_time(parameters, now_);
+  X509_VERIFY_PARAM_set1_ip_asc(parameters, "127.0.0.1");
+  EXPECT_EQ(X509_verify_cert(context), 1)
+      << X509_verify_cert_error_string(X509_STORE_CTX_get_error(context));
+  X509_STORE_CTX_free(context);
+  X509_STORE_free(trusted);
+  X509_free(server);
+  X509_free(authority);
+}
+
+TEST_F(DevFiles, AFirstStartIn1970GivesACertificateThatIsValidOnceTheClockIsSet) {
+  now_ = 60;
+  ASSERT_TRUE(prepare());
+  EXPECT_LE(served().from, now_);
+  EXPECT_GT(served().until, kNow);
+  EXPECT_EQ(prepare()->renewed, "");
+  now_ = kNow;
+  EXPECT_NE(prepare()->renewed, "");
+  EXPECT_EQ(served().until, kNow + 825 * kDay);
+  // Back in 1970 after the next power cut: what is there is better than what this clock would make.
+  now_ = 60;
+  EXPECT_EQ(prepare()->renewed, "");
+  EXPECT_EQ(served().until, kNow + 825 * kDay);
+}
+
+TEST_F(DevFiles, WithoutTheAuthoritysKeyTheOperatorIsTold) {
+  ASSERT_TRUE(prepare());
+  fs::remove(path_ / "ca-key.pem");
+  EXPECT_EQ(prepare()->warning, "");
+  now_ = kNow + 800 * kDay;
+  const auto files = prepare();
+  ASSERT_TRUE(files);
+  EXPECT_NE(files->warning.find("rm -f "), std::string::npos) << files->warning;
+  EXPECT_EQ(served().until, kNow + 825 * kDay);
 }
 
 }  // namespace
