@@ -211,6 +211,9 @@ std::string metrics_text(const ServiceReport& service, const std::vector<CoreRep
   text.single("penstock_snapshots_total", "counter", "Snapshots made durable.", service.snapshots);
   text.single("penstock_segments_recycled_total", "counter", "Segments whose slots were reused.",
               service.segments_recycled);
+  text.single("penstock_tls_certificate_expiry_seconds", "gauge",
+              "When the server's certificate ends, in seconds since 1970; 0: no HTTPS.",
+              service.certificate_expiry);
   core_metrics(text, cores);
   kinesis_metrics(text, cores);
   cell_metrics(text, cores);

@@ -148,6 +148,7 @@ std::expected<void, StartError> Server::wire(const Secrets& secrets) {
   office_ = std::make_unique<runtime::PostOffice>(cores + 1);
   runtime::PostOffice::Post& service_post = office_->post(service_id());
 
+  certificate_expiry_ = secrets.certificate_expiry;
   // Cells are dealt to cores in turn.
   std::vector<CoreId> cell_cores;
   for (std::uint16_t cell = 0; cell < store_->cells(); ++cell) {
@@ -320,6 +321,7 @@ ServiceReport Server::report() {
   if (!keeper.last_failure.empty()) report.last_failure = keeper.last_failure;
   report.snapshots = keeper.snapshots;
   report.segments_recycled = keeper.segments_recycled;
+  report.certificate_expiry = certificate_expiry_;
   if (const Result<env::VolumeInfo> info = drivers_.volume.info(); info) {
     report.file_system_free_bytes = info->free_bytes;
   }

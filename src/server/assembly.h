@@ -53,6 +53,7 @@ struct Secrets {
   std::shared_ptr<const http::CredentialSet> credentials;
   std::array<std::byte, 32> token_key{};
   std::shared_ptr<const transport::TlsContext> tls;  // null: no HTTPS
+  std::int64_t certificate_expiry = 0;               // seconds since 1970
 };
 
 struct StartError {
@@ -118,6 +119,7 @@ class Server {
   MemoryPlan memory_;
   std::string durability_class_;
   std::int64_t recovery_nanos_ = 0;
+  std::int64_t certificate_expiry_ = 0;
   std::unique_ptr<storage::Store> store_;
   std::vector<storage::RecoveredCell> recovered_;
   std::unique_ptr<runtime::PostOffice> office_;

@@ -9,6 +9,7 @@
 #include "drivers/ring/waiter.h"
 #include "drivers/socket/uring/uring_socket.h"
 #include "server/assembly.h"
+#include "server/certificate.h"
 #include "server/core_thread.h"
 #include "server/dev_files.h"
 #include "server/log.h"
@@ -150,6 +151,14 @@ std::expected<Secrets, StartError> load_secrets(const Config& config, env::Entro
                               files->key));
   }
   secrets.tls = std::move(*tls);
+  const auto validity = validity_of(*chain);
+  if (!validity) return failed(files->certificate + ": " + validity.error());
+  secrets.certificate_expiry = validity->until;
+  const std::int64_t seconds = now.raw() / 1'000;
+  if (clock_was_set(seconds) && (seconds < validity->from || seconds >= validity->until)) {
+    log(LogLevel::kWarning, "certificate",
+        files->certificate + " is not valid today: clients that check it will not connect");
+  }
   return secrets;
 }
 

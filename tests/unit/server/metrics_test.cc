@@ -71,5 +71,12 @@ TEST(Readiness, AFencedCellNamesTheCommandThatClearsIt) {
       << reasons[0];
 }
 
+TEST(Metrics, TheEndOfTheCertificateIsToldInSecondsSince1970) {
+  ServiceReport service;
+  service.certificate_expiry = 1'798'761'600;
+  EXPECT_TRUE(
+      has_line(metrics_text(service, {}), "penstock_tls_certificate_expiry_seconds 1798761600"));
+}
+
 }  // namespace
 }  // namespace penstock::server
