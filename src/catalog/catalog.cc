@@ -369,7 +369,8 @@ auto Catalog::closed_shards() const -> std::vector<ClosedShard> {
 
 bool Catalog::holds(ShardKey shard) const {
   const StreamEntry* stream = state_.find(shard.stream);
-  return stream != nullptr && stream->find(shard.shard) != nullptr;
+  if (stream != nullptr && stream->find(shard.shard) != nullptr) return true;
+  return state_.kept.contains(shard);
 }
 
 void Catalog::expire_shards(std::vector<ShardKey> shards) {

@@ -36,13 +36,17 @@
 #include <optional>
 #include <set>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace penstock::catalog {
 
-// The state that a snapshot and the frames after it amount to.
+// The state that a snapshot and the frames after it amount to. A frame that cannot follow what is left
+// is passed over, since one before it was lost: `notes` then says which, the state that entries are
+// lost. Errors: kCorrupt (the snapshot), kNewerFormat.
 [[nodiscard]] Result<State> recover_state(std::span<const std::byte> snapshot,
-                                          std::span<const storage::RecoveredControl> controls);
+                                          std::span<const storage::RecoveredControl> controls,
+                                          std::vector<std::string>* notes = nullptr);
 
 // What recovery found of shards in one cell.
 struct CellShards {

@@ -3,25 +3,75 @@
 #include "catalog/catalog.h"
 #include "catalog/codec.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <type_traits>
 #include <utility>
+#include <variant>
 
 namespace penstock::catalog {
 
 using route::StreamStatus;
 using runtime::Gate;
 
+namespace {
+
+StreamUid stream_of(const Change& change) {
+  return std::visit(
+      []<class T>(const T& one) {
+        if constexpr (std::is_same_v<T, Create>) {
+          return one.stream.uid;
+        } else {
+          return one.stream;
+        }
+      },
+      change);
+}
+
+// What is certain although an entry before it is lost: a stream that is gone was being deleted, and a
+// name that was given again was free.
+Result<> apply_behind_loss(State& state, std::uint64_t version, const Change& change) {
+  if (std::holds_alternative<Gone>(change)) {
+    if (StreamEntry* stream = state.find(stream_of(change))) stream->deleting = true;
+  } else if (const auto* create = std::get_if<Create>(&change)) {
+    if (const StreamEntry* former = state.find(create->stream.name)) {
+      const StreamUid uid = former->uid;
+      state.streams.erase(uid);
+    }
+  }
+  return state.apply(version, change);
+}
+
+}  // namespace
+
 Result<State> recover_state(std::span<const std::byte> snapshot,
-                            std::span<const storage::RecoveredControl> controls) {
+                            std::span<const storage::RecoveredControl> controls,
+                            std::vector<std::string>* notes) {
   Result<State> state = decode_snapshot(snapshot);
   if (!state) return state;
+  const auto lost = [&](std::string note) {
+    state->entries_lost = true;
+    if (notes != nullptr) notes->push_back(std::move(note));
+  };
   for (const storage::RecoveredControl& control : controls) {
     if (control.kind != storage::FrameKind::kCatalogue) continue;
     const Result<Frame> frame = decode_frame(control.body);
-    if (!frame) return std::unexpected(frame.error());
-    if (const Result<> applied = state->apply(frame->version, frame->change); !applied) {
-      return std::unexpected(applied.error());
+    if (!frame && frame.error().code != ErrorCode::kCorrupt) return std::unexpected(frame.error());
+    if (!frame) {
+      lost(fmt::format("a catalogue entry in block {} cannot be read", control.lsn.raw()));
+      continue;
     }
+    if (state->apply(frame->version, frame->change)) continue;
+    const std::uint64_t uid = stream_of(frame->change).raw();
+    if (apply_behind_loss(*state, frame->version, frame->change)) {
+      lost(fmt::format("an entry of the catalogue before version {} (stream {}) is lost",
+                       frame->version, uid));
+      continue;
+    }
+    state->version = std::max(state->version, frame->version);
+    lost(fmt::format("catalogue entry {} (stream {}) is passed over: one before it is lost",
+                     frame->version, uid));
   }
   return state;
 }
@@ -52,12 +102,16 @@ void Catalog::recover_live() {
       live.status = StreamStatus::kUpdating;
     }
   }
-  // New versions lie above every one that a shard has seen: a decision may have been lost whose
-  // consequence in a cell was not.
+  // New versions and numbers lie above every one that a cell has seen: a decision may have been lost
+  // whose consequence in a cell was not.
   for (const CellShards& cell : recovered_) {
     if (cell.fenced) cell_fenced(cell.cell);
     for (const storage::ShardState& shard : cell.shards) {
       state_.version = std::max(state_.version, shard.catalogue_version);
+      state_.next_uid = std::max(state_.next_uid, shard.shard.stream.raw() + 1);
+      if (StreamEntry* stream = state_.find(shard.shard.stream)) {
+        stream->next_shard = std::max(stream->next_shard, shard.shard.shard.raw() + 1);
+      }
     }
   }
 }
@@ -72,7 +126,8 @@ auto Catalog::start() -> Task<> {
       const StreamEntry* stream = state_.find(found.shard.stream);
       const ShardEntry* shard = stream == nullptr ? nullptr : stream->find(found.shard.shard);
       if (shard == nullptr || shard->cell != cell.cell) {
-        orphans.push_back({found.shard, cell.cell});
+        if (state_.entries_lost || options_.blocks_lost) state_.kept.insert(found.shard);
+        if (!state_.kept.contains(found.shard)) orphans.push_back({found.shard, cell.cell});
         continue;
       }
       const bool parent_of_intent =

@@ -16,6 +16,8 @@ constexpr std::uint16_t kFormat = 1;
 constexpr std::size_t kNameBytesMax = 128;
 constexpr std::size_t kShardBytes = 88;
 constexpr std::size_t kStreamBytesMin = 68;
+constexpr std::size_t kKeptBytes = 12;
+constexpr std::uint16_t kSnapshotKept = 1;
 constexpr std::uint8_t kFlagOpen = 1;
 constexpr std::uint8_t kFlagOpened = 2;
 
@@ -410,11 +412,18 @@ std::vector<std::byte> encode_snapshot(const State& state) {
   Writer out;
   out.put(kSnapshotMagic);
   out.put(kFormat);
-  out.put(std::uint16_t{0});
+  out.put(state.kept.empty() ? std::uint16_t{0} : kSnapshotKept);
   out.put(state.version);
   out.put(state.next_uid);
   out.count(state.streams.size());
   for (const auto& [uid, stream] : state.streams) put_stream(out, stream, false);
+  if (!state.kept.empty()) {
+    out.count(state.kept.size());
+    for (const ShardKey& key : state.kept) {
+      out.put(key.stream.raw());
+      out.put(key.shard.raw());
+    }
+  }
   return out.take();
 }
 
@@ -424,7 +433,8 @@ Result<State> decode_snapshot(std::span<const std::byte> bytes) {
   if (const Result<> known = get_preamble(in, kSnapshotMagic); !known) {
     return std::unexpected(known.error());
   }
-  in.expect(in.get<std::uint16_t>() == 0);
+  const auto flags = in.get<std::uint16_t>();
+  in.expect((flags & ~kSnapshotKept) == 0);
   State state;
   state.version = in.get<std::uint64_t>();
   state.next_uid = in.get<std::uint64_t>();
@@ -437,6 +447,17 @@ Result<State> decode_snapshot(std::span<const std::byte> bytes) {
     in.expect(tiles(stream));
     last = stream.uid;
     state.streams.emplace(stream.uid, std::move(stream));
+  }
+  if (flags != 0) {
+    const std::size_t kept = in.count(kKeptBytes);
+    in.expect(kept > 0);
+    for (std::size_t i = 0; i < kept && in.ok(); ++i) {
+      ShardKey key;
+      key.stream = in.uid();
+      key.shard = in.number();
+      in.expect(state.kept.empty() || *state.kept.rbegin() < key);
+      state.kept.insert(state.kept.end(), key);
+    }
   }
   if (!in.finished()) return fail(ErrorCode::kCorrupt);
   return state;

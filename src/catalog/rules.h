@@ -27,6 +27,7 @@ struct CatalogOptions {
   std::uint32_t record_bytes_max = 1'048'576;
   route::ShardLimits limits;
   std::uint32_t boot_epoch = 1;  // high half of map epochs, so that they rise over restarts
+  bool blocks_lost = false;      // recovery lost blocks: they may have held entries
 };
 
 inline constexpr std::int64_t kRetentionHoursMin = 24;

@@ -97,6 +97,7 @@ Result<> State::apply_change(const Gone& change, std::uint64_t) {
   const auto at = streams.find(change.stream);
   if (at == streams.end() || !at->second.deleting) return impossible();
   streams.erase(at);
+  std::erase_if(kept, [&](const ShardKey& key) { return key.stream == change.stream; });
   return {};
 }
 
@@ -133,9 +134,9 @@ Result<> State::apply_change(const Commit& change, std::uint64_t change_version)
     shard->final_index = parent.final_index;
   }
   for (const ShardEntry& child : change.children) {
-    if (child.number.raw() != stream.next_shard) return impossible();
+    if (child.number.raw() < stream.next_shard) return impossible();
     if (child.number == route::kNoShard) return impossible();
-    ++stream.next_shard;
+    stream.next_shard = child.number.raw() + 1;
     stream.shards.push_back(child);
     stream.shards.back().decided = change_version;
     stream.shards.back().opened = false;

@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -128,6 +129,10 @@ class State {
   std::uint64_t version = 0;   // of the last change applied, or burnt
   std::uint64_t next_uid = 1;  // of the next stream
   std::map<StreamUid, StreamEntry> streams;
+  // Shards that a start with lost entries found in cells and in no entry that was left: they may hold
+  // what was acknowledged. Nobody trims or recycles them while their stream is not known to be gone.
+  std::set<ShardKey> kept;
+  bool entries_lost = false;  // of this start alone: not in the snapshot
 
   // Nothing happens to a change that is not newer: it was applied before.
   [[nodiscard]] Result<> apply(std::uint64_t change_version, const Change& change);

@@ -200,7 +200,10 @@ std::expected<void, StartError> Server::wire(const Secrets& secrets) {
   options.record_bytes_max = config_.record_bytes_max;
   options.limits = config_.shard_limits;
   options.boot_epoch = store_->boot_epoch();
-  Result<catalog::State> state = catalog::recover_state(store_->catalogue_snapshot(), decisions);
+  recovery_ = store_->report();
+  options.blocks_lost = recovery_.quarantined_blocks > 0;
+  Result<catalog::State> state =
+      catalog::recover_state(store_->catalogue_snapshot(), decisions, &recovery_.notes);
   if (!state) return std::unexpected(storage_error(state.error(), config_.directory));
   catalog_ = std::make_unique<catalog::Catalog>(options, *cell_plane_, clock_->reading(),
                                                 std::move(*state), std::move(found));
@@ -245,6 +248,7 @@ std::unique_ptr<ServingCore> Server::make_core(std::size_t i, const Secrets& sec
   auto service = std::make_unique<http::KinesisService>(*core, *control, drivers_.entropy, options);
   http::FrontDoorOptions front;
   front.body_bytes_budget = memory_.body_bytes;
+  front.answer_bytes_budget = memory_.answer_bytes;
   front.connections_max = config_.connections_max;
   std::vector<http::TlsListener> tls;
   if (secrets.tls != nullptr) tls.push_back({kListenHttps, secrets.tls});

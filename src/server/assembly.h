@@ -103,7 +103,7 @@ class Server {
   // Whole requests without their answers. Only when no core turns any more.
   [[nodiscard]] std::size_t answers_owed() const;
 
-  [[nodiscard]] const storage::RecoveryReport& recovery() const { return store_->report(); }
+  [[nodiscard]] const storage::RecoveryReport& recovery() const { return recovery_; }
   [[nodiscard]] const MemoryPlan& memory() const { return memory_; }
   [[nodiscard]] std::string_view durability_class() const { return durability_class_; }
   [[nodiscard]] std::uint16_t cells() const { return store_->cells(); }
@@ -121,6 +121,7 @@ class Server {
   std::int64_t recovery_nanos_ = 0;
   std::int64_t certificate_expiry_ = 0;
   std::unique_ptr<storage::Store> store_;
+  storage::RecoveryReport recovery_;  // the catalogue's notes included
   std::vector<storage::RecoveredCell> recovered_;
   std::unique_ptr<runtime::PostOffice> office_;
   std::unique_ptr<retention::Clock> clock_;

@@ -97,6 +97,18 @@ TEST(Codec, TheSnapshotComesBack) {
   EXPECT_EQ(*again, state);
 }
 
+TEST(Codec, KeptShardsComeBack) {
+  State state = sample_state();
+  state.kept = {{StreamUid(7), ShardNumber(9)}, {StreamUid(8), ShardNumber(0)}};
+  const std::vector<std::byte> bytes = encode_snapshot(state);
+  const Result<State> again = decode_snapshot(bytes);
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(*again, state);
+  for (std::size_t length = 1; length < bytes.size(); ++length) {
+    EXPECT_FALSE(decode_snapshot(std::span(bytes).first(length)).has_value()) << length;
+  }
+}
+
 TEST(Codec, NoSnapshotIsANewDirectory) {
   const Result<State> state = decode_snapshot({});
   ASSERT_TRUE(state.has_value());

@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <string>
 
@@ -223,6 +224,99 @@ TEST(Crash, RandomOperationsAndCuts) {
     world.check_quiet();
     if (HasFailure()) return;
   }
+}
+
+// A history with every kind of entry; "other" is a stream that nothing is done to later.
+void live_through(World& world) {
+  world.run();
+  EXPECT_EQ(world.create("other", 1), "");
+  EXPECT_EQ(world.create("again", 1), "");
+  EXPECT_EQ(world.create("s", 1), "");
+  EXPECT_EQ(world.split("s", "0", kMiddle), "");
+  EXPECT_EQ(world.call(proto::SetRetention{.name = "s", .hours = 48, .increase = true}), "");
+  EXPECT_EQ(world.call(proto::DeleteStream{.name = "again"}), "");
+  EXPECT_EQ(world.create("again", 2), "");
+  EXPECT_EQ(world.merge("s", "1", "2"), "");
+  world.cells.refuse_next(shard::CommandKind::kCloseShard, ErrorCode::kJournalFull);
+  EXPECT_EQ(world.split("s", "3", kMiddle), "");
+  world.catalog->expire_shards({{world.stream("s").uid, ShardNumber(0)}});
+  world.run();
+}
+
+std::vector<ShardKey> shards_in_cells(World& world) {
+  std::vector<ShardKey> keys;
+  for (std::uint16_t i = 0; i < world.cells.cells(); ++i) {
+    for (const auto& [key, shard] : world.cells.cell(CellId(i)).shards) keys.push_back(key);
+  }
+  return keys;
+}
+
+bool contains(const std::vector<ShardKey>& keys, ShardKey key) {
+  return std::ranges::find(keys, key) != keys.end();
+}
+
+// Rot in cell 0 costs what it hit, not the data directory; and what it hit stays where it lies.
+TEST(Crash, OneLostEntryCostsNoStartAndNoRecords) {
+  World whole;
+  live_through(whole);
+  const std::size_t entries = whole.cells.catalogue().size();
+  ASSERT_GT(entries, 15U);
+  std::size_t noticed = 0;
+  for (std::size_t lost = 0; lost < entries; ++lost) {
+    SCOPED_TRACE("without entry " + std::to_string(lost));
+    World world;
+    live_through(world);
+    const std::vector<ShardKey> before = shards_in_cells(world);
+    world.lost_frames = {lost};
+    world.options.blocks_lost = lost % 2 == 0;
+    world.crash(0);
+    if (HasFatalFailure()) return;
+    world.run();
+    if (!world.notes.empty()) ++noticed;
+    // That an entry is lost on which nothing depends, the lost block alone tells.
+    const bool known = !world.notes.empty() || world.options.blocks_lost;
+    world.options.blocks_lost = false;
+    for (const std::string name : {"new", "newer"}) {
+      for (const ShardKey& key : before) {
+        if (!known) break;
+        EXPECT_TRUE(contains(shards_in_cells(world), key))
+            << "trimmed: " << key.stream.raw() << "/" << key.shard.raw();
+        EXPECT_TRUE(world.catalog->holds(key)) << "its segments would be recycled";
+      }
+      EXPECT_EQ(world.create(name, 2), "");
+      for (const ShardKey& key : before) {
+        EXPECT_NE(key.stream, world.stream(name).uid) << "given twice";
+      }
+      world.take_snapshot();
+      world.run();
+      world.crash(0);
+      if (HasFatalFailure()) return;
+      world.run();
+      EXPECT_TRUE(world.notes.empty()) << "all that is left is in the snapshot";
+    }
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(noticed, entries / 3);
+}
+
+TEST(Crash, AStreamThatIsDeletedTakesItsKeptShardsAlong) {
+  World world;
+  live_through(world);
+  world.lost_frames = {world.cells.catalogue().size() + 1};  // the COMMIT, behind its INTENT
+  EXPECT_EQ(world.split("s", "3", kMiddle), "");
+  const ShardKey child{world.stream("s").uid, world.stream("s").shards.back().number};
+  world.crash(0);
+  world.run();
+  EXPECT_FALSE(world.notes.empty());
+  EXPECT_TRUE(world.catalog->holds(child));
+  EXPECT_EQ(world.stream("s").find(child.shard), nullptr) << "its number is not given again";
+  EXPECT_EQ(world.call(proto::DeleteStream{.name = "s"}), "");
+  EXPECT_FALSE(world.catalog->holds(child));
+  world.take_snapshot();
+  world.run();
+  world.crash(0);
+  world.run();
+  world.check_quiet();
 }
 
 #ifdef PENSTOCK_SABOTAGE

@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,8 @@ class World {
   }
 
   void boot() {
-    Result<State> state = recover_state(snapshot, frames_after_snapshot());
+    notes.clear();
+    Result<State> state = recover_state(snapshot, frames_after_snapshot(), &notes);
     ASSERT_TRUE(state.has_value());
     std::vector<CellShards> recovered;
     for (std::uint16_t i = 0; i < cells.cells(); ++i) {
@@ -174,7 +176,11 @@ class World {
   }
   [[nodiscard]] std::vector<storage::RecoveredControl> frames_after_snapshot() const {
     const auto& all = cells.catalogue();
-    return {all.begin() + static_cast<std::ptrdiff_t>(snapshot_frames), all.end()};
+    std::vector<storage::RecoveredControl> left;
+    for (std::size_t i = snapshot_frames; i < all.size(); ++i) {
+      if (!lost_frames.contains(i)) left.push_back(all[i]);
+    }
+    return left;
   }
 
   test::FakeCells cells;
@@ -184,6 +190,8 @@ class World {
   WallMillis wall{1'700'000'000'000};
   std::vector<std::byte> snapshot;
   std::size_t snapshot_frames = 0;
+  std::set<std::size_t> lost_frames;  // of all that cell 0 ever held
+  std::vector<std::string> notes;     // of the last start
   std::deque<Answer> answers;
   std::unique_ptr<Catalog> catalog;
   std::map<ShardKey, std::int64_t> last_record;  // wall time of the last record acknowledged
