@@ -159,6 +159,17 @@ long Connection::write_some(std::string_view bytes) {
   return errno == EAGAIN || errno == EINTR ? kWouldBlock : kBroken;
 }
 
+bool Connection::stale() {
+  pollfd descriptor{socket_, POLLIN, 0};  // and POLLHUP, POLLERR, which need no asking
+  if (::poll(&descriptor, 1, 0) == 0) return false;
+  if (ssl_ == nullptr) return true;  // its end, or bytes that nobody asked for
+  // Session tickets may lie there, too.
+  ERR_clear_error();
+  char byte = 0;
+  const int got = SSL_peek(ssl_, &byte, 1);
+  return got > 0 || tls_outcome(got) != kWouldBlock;
+}
+
 Outcome<> Connection::send(std::string_view bytes, Deadline deadline) {
   while (!bytes.empty()) {
     const long put = write_some(bytes);
@@ -197,6 +208,8 @@ Outcome<> Connection::receive(HttpResponse& response, Deadline deadline) {
 
 Outcome<> Connection::exchange(std::string_view head, std::string_view body, HttpResponse& response,
                                Deadline deadline, bool resend) {
+  // The peer closes what has been idle for long: to send there would leave the outcome unknown.
+  if (socket_ >= 0 && stale()) close();
   for (;;) {
     const bool reused = socket_ >= 0;
     if (!reused) {

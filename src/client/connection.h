@@ -32,8 +32,9 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  // Sends head and body, reads the answer into `response`. A kept-alive connection that the peer closed
-  // before a byte of the answer came is opened anew once, if `resend` allows it.
+  // Sends head and body, reads the answer into `response`. A kept-alive connection that the peer has
+  // closed is opened anew before anything is sent; one that it closes before a byte of the answer came
+  // is opened anew once, if `resend` allows it.
   Outcome<> exchange(std::string_view head, std::string_view body, HttpResponse& response,
                      Deadline deadline, bool resend);
   void close();
@@ -49,6 +50,8 @@ class Connection {
   [[nodiscard]] long write_some(std::string_view bytes);
   [[nodiscard]] long tls_outcome(int result);
   [[nodiscard]] bool wait(Deadline deadline);
+  // The peer has ended a connection that is between requests.
+  [[nodiscard]] bool stale();
 
   Endpoint endpoint_;
   std::shared_ptr<TlsContext> tls_;

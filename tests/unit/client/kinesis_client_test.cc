@@ -78,6 +78,16 @@ TEST(KinesisClient, OpensAnewWhenAnIdleConnectionWasClosed) {
   EXPECT_EQ(*reply, "{\"n\":2}");
 }
 
+TEST(KinesisClient, APutAfterAQuietSpellIsCertain) {
+  CannedServer server({{200, "{\"n\":1}", false, true}, {200, "{\"n\":2}"}});
+  KinesisClient client(options_for(server));
+  ASSERT_TRUE(client.call_once("PutRecords", "{}"));
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  const auto reply = client.call_once("PutRecords", "{}");
+  ASSERT_TRUE(reply) << reply.error().message;
+  EXPECT_EQ(*reply, "{\"n\":2}");
+}
+
 TEST(KinesisClient, ALostAnswerLeavesAPutUnknown) {
   CannedServer server({{200, "", true}});
   KinesisClient client(options_for(server));
