@@ -33,7 +33,7 @@ class BodyPool {
                               std::uint64_t spared = 0) const {
     return used_ - held + class_bytes(bytes) + spared <= budget_;
   }
-  // For what cannot be refused any more, an answer: counts, and so holds back later bodies.
+  // For what cannot be refused any more: counts, and so holds back what comes later.
   [[nodiscard]] PoolBuffer take_regardless(std::size_t bytes);
   void give(PoolBuffer& buffer);  // leaves it empty
 

@@ -8,7 +8,7 @@
 
 namespace penstock::http {
 
-Connection::Connection(ConnectionShared& shared) : shared_(shared), response_(shared.pool) {
+Connection::Connection(ConnectionShared& shared) : shared_(shared), response_(shared.answers) {
   deadline_.owner = receive_entry_.owner = memory_entry_.owner = retired_entry_.owner = this;
 }
 
@@ -180,7 +180,8 @@ void Connection::on_closed() {
     peer_gone_ = true;  // the service has the exchange until it responds
     return;
   }
-  if (state_ == State::kBody || state_ == State::kMemory || state_ == State::kAnswering) {
+  if (state_ == State::kBody || state_ == State::kMemory || state_ == State::kRoom ||
+      state_ == State::kAnswering) {
     ++shared_.counters.aborted;
   }
   retire();
@@ -197,7 +198,9 @@ void Connection::retire() {
 void Connection::leave_queues() {
   shared_.deadlines.disarm(deadline_);
   if (ConnectionQueue::contains(receive_entry_)) shared_.receive_wanted.remove(receive_entry_);
-  if (ConnectionQueue::contains(memory_entry_)) shared_.memory_wanted.remove(memory_entry_);
+  if (ConnectionQueue::contains(memory_entry_)) {
+    (state_ == State::kRoom ? shared_.room_wanted : shared_.memory_wanted).remove(memory_entry_);
+  }
   if (ConnectionQueue::contains(retired_entry_)) shared_.retired.remove(retired_entry_);
 }
 

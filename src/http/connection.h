@@ -9,9 +9,9 @@
 // Errors     a refused request is answered, then the connection lingers until the peer has read that
 // States
 //
-//   Head ─► Memory ◄─► Body ─► Serving ─► Answering ─► Head …
-//     │       │          │                    │
-//     └───────┴──────────┴── refused ─► Answering ─► Lingering ─► Closing ─► Closed
+//   Head ─► Memory ◄─► Body ─► Room ◄─► Serving ─► Answering ─► Head …
+//     │       │          │       │                     │
+//     └───────┴──────────┴───────┴── refused ─► Answering ─► Lingering ─► Closing ─► Closed
 //
 //   The peer's end closes at once, except in Serving: then the service's answer ends it.
 // Source     RFC 9112
@@ -56,12 +56,14 @@ struct ConnectionShared {
         service(the_service),
         options(the_options),
         pool(the_options.body_bytes_budget),
+        answers(the_options.answer_bytes_budget),
         deadlines(the_options) {}
 
   env::Socket& socket;
   Service& service;
   const FrontDoorOptions options;
-  BodyPool pool;
+  BodyPool pool;     // bodies, and long heads
+  BodyPool answers;  // until they are sent
   Deadlines deadlines;
   DateLine date;
   FrontDoorCounters counters;
@@ -70,7 +72,8 @@ struct ConnectionShared {
   // Bodies that grow side by side could all wait for each other. So one of them at a time may grow
   // beyond the budget, by one largest body at most: it ends, and the others go on.
   const Connection* finisher = nullptr;
-  ConnectionQueue retired;  // to be opened for other peers
+  ConnectionQueue room_wanted;  // for answers, likewise
+  ConnectionQueue retired;      // to be opened for other peers
   WallMillis wall;
   bool draining = false;
 };
@@ -94,17 +97,21 @@ class Connection final : public Exchange {
   void post_receive();
   // False when there is none for its body; it leaves the queue otherwise and goes on.
   [[nodiscard]] bool grant_memory(Nanos now);
+  // The same for its answer.
+  [[nodiscard]] bool grant_room(Nanos now);
   // Closes if it is between requests; otherwise its answer will.
   void drain();
 
   [[nodiscard]] env::ConnectionId id() const { return id_; }
   // A whole request has come, and its answer has not left.
   [[nodiscard]] bool owes_answer() const {
-    return (state_ == State::kServing && !peer_gone_) || (state_ == State::kAnswering && !refused_);
+    return state_ == State::kRoom || (state_ == State::kServing && !peer_gone_) ||
+           (state_ == State::kAnswering && !refused_);
   }
 
   // Exchange
   [[nodiscard]] ResponseBody& response() override { return response_; }
+  [[nodiscard]] bool reserve_answer(std::size_t bytes, Nanos now) override;
   void respond(int status, std::string_view content_type, std::string_view extra_headers,
                Nanos now) override;
   [[nodiscard]] std::span<std::byte> service_storage() override { return service_storage_; }
@@ -114,6 +121,7 @@ class Connection final : public Exchange {
     kHead,
     kMemory,
     kBody,
+    kRoom,
     kServing,
     kAnswering,
     kLingering,
@@ -157,6 +165,9 @@ class Connection final : public Exchange {
   void read_chunks(Nanos now);
   void want_body(Nanos now);
   void serve(Nanos now);
+  void hand_over(Nanos now);
+  void wait_for_room(std::size_t bytes, Nanos now);
+  [[nodiscard]] bool has_room(std::size_t bytes) const;
   void refuse(Rejection rejection, Nanos now);
 
   void answer(const ResponseHead& head, Nanos now);
@@ -205,6 +216,7 @@ class Connection final : public Exchange {
   std::uint64_t body_due_ = 0;   // bytes, until its time starts again
 
   Response response_;
+  std::size_t room_wanted_ = 0;   // for an answer: 0 for one of unknown size
   std::string_view answer_rest_;  // not handed to the socket yet
 
   Deadline deadline_;

@@ -204,9 +204,7 @@ void Connection::read_chunks(Nanos now) {
 
 void Connection::serve(Nanos now) {
   const RequestHead& head = parser_.head();
-  state_ = State::kServing;
   interim_ = false;
-  shared_.deadlines.disarm(deadline_);
   ++shared_.counters.requests;
   method = head.method;
   target = head.target;
@@ -215,7 +213,45 @@ void Connection::serve(Nanos now) {
   const proto::Sha256Digest digest = sha_.finish();
   std::copy(digest.begin(), digest.end(), body_sha256);
   received = now;
+  if (!has_room(0)) return wait_for_room(0, now);
+  hand_over(now);
+}
+
+void Connection::hand_over(Nanos now) {
+  state_ = State::kServing;
+  shared_.deadlines.disarm(deadline_);
   shared_.service.handle(*this, now, shared_.wall);
+}
+
+bool Connection::has_room(std::size_t bytes) const {
+  if (bytes == 0) return shared_.answers.has_room(1);
+  return response_.has_room(bytes, shared_.answers.budget() / 4);
+}
+
+bool Connection::reserve_answer(std::size_t bytes, Nanos now) {
+  PENSTOCK_ASSERT(state_ == State::kServing);
+  if (!has_room(bytes)) {
+    wait_for_room(bytes, now);
+    return false;
+  }
+  (void)response_.reserve(bytes);
+  return true;
+}
+
+void Connection::wait_for_room(std::size_t bytes, Nanos now) {
+  state_ = State::kRoom;
+  room_wanted_ = bytes;
+  ++shared_.counters.answer_waits;
+  shared_.deadlines.arm(deadline_, DeadlineKind::kMemory, now);
+  shared_.room_wanted.push_back(memory_entry_);
+}
+
+bool Connection::grant_room(Nanos now) {
+  PENSTOCK_ASSERT(state_ == State::kRoom);
+  if (!has_room(room_wanted_)) return false;
+  shared_.room_wanted.remove(memory_entry_);
+  hand_over(now);
+  return true;
 }
 
 }  // namespace penstock::http

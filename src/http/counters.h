@@ -23,6 +23,7 @@ struct FrontDoorCounters {
   std::uint64_t write_stalled = 0;  // the peer took nothing for too long
   std::uint64_t aborted = 0;        // the peer left in the middle of a request or an answer
   std::uint64_t memory_waits = 0;   // bodies that had to wait for memory
+  std::uint64_t answer_waits = 0;   // requests that had to wait for their answers' memory
   std::array<std::uint64_t, kRejections> rejected{};  // by Rejection; names from `describe`
 };
 
@@ -52,6 +53,8 @@ void write_metrics(std::size_t cores, const Get& get, const Metric& metric, cons
        &C::write_stalled},
       {"penstock_http_aborted_total", "Connections that the peer left half way.", &C::aborted},
       {"penstock_http_memory_waits_total", "Bodies that waited for memory.", &C::memory_waits},
+      {"penstock_http_answer_waits_total", "Requests that waited for memory for their answers.",
+       &C::answer_waits},
   };
   for (const Row& row : kRows) {
     metric(row.name, row.help);

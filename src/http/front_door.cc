@@ -32,7 +32,8 @@ runtime::WorkCount FrontDoor::poll(Nanos now, WallMillis wall) {
     passed->owner->on_deadline(passed->kind, now);
     ++work;
   }
-  work += grant_memory(now);
+  work += grant(shared_.memory_wanted, shared_.pool, memory_seen_, &Connection::grant_memory, now);
+  work += grant(shared_.room_wanted, shared_.answers, room_seen_, &Connection::grant_room, now);
   if (!paused_) {
     while (QueueEntry* const entry = shared_.receive_wanted.pop_front()) {
       entry->owner->post_receive();
@@ -49,18 +50,21 @@ Nanos FrontDoor::next_deadline() const {
   // the next receive.
   if (!shared_.receive_wanted.empty() && !paused_) return Nanos{0};
   if (!shared_.memory_wanted.empty() && memory_seen_ != shared_.pool.gives()) return Nanos{0};
+  if (!shared_.room_wanted.empty() && room_seen_ != shared_.answers.gives()) return Nanos{0};
   return shared_.deadlines.next();
 }
 
 // Small bodies do not wait behind a large one: it has its turn when it has room, or as `finisher`.
-runtime::WorkCount FrontDoor::grant_memory(Nanos now) {
+runtime::WorkCount FrontDoor::grant(ConnectionQueue& waiting, const BodyPool& pool,
+                                    std::uint64_t& seen, bool (Connection::*ask)(Nanos),
+                                    Nanos now) {
   runtime::WorkCount granted = 0;
-  if (memory_seen_ == shared_.pool.gives()) return granted;
-  memory_seen_ = shared_.pool.gives();
+  if (seen == pool.gives()) return granted;
+  seen = pool.gives();
   QueueEntry* next = nullptr;
-  for (QueueEntry* entry = shared_.memory_wanted.front(); entry != nullptr; entry = next) {
+  for (QueueEntry* entry = waiting.front(); entry != nullptr; entry = next) {
     next = entry->link.next;
-    if (entry->owner->grant_memory(now)) ++granted;
+    if ((entry->owner->*ask)(now)) ++granted;
   }
   return granted;
 }

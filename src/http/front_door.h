@@ -5,7 +5,8 @@
 // Shape      at most `connections_max` connections; request bodies to `body_bytes_max`, out of one
 //            budget that they take from as they arrive, and one largest body beyond it: while it is
 //            used up, requests that need a part of it are not read. A body longer than
-//            `body_whole_bytes` leaves the last quarter of the budget to others
+//            `body_whole_bytes` leaves the last quarter of the budget to others. Answers have a
+//            budget until they are sent: while it is used up, requests wait for the service
 // Owner      one core. Borrows Socket and Service, which outlive it; a socket that still holds its
 //            buffers must be done with them first (`drained`, or the socket's own end)
 // Allocates  when connections open and when a buffer of a size class is first needed; a request on
@@ -65,6 +66,7 @@ class FrontDoor final : public runtime::Agent {
 
   [[nodiscard]] const FrontDoorCounters& counters() const { return shared_.counters; }
   [[nodiscard]] std::uint64_t body_bytes_used() const { return shared_.pool.used(); }
+  [[nodiscard]] std::uint64_t answer_bytes_used() const { return shared_.answers.used(); }
 
  private:
   static constexpr std::size_t kEventsPerTurn = 256;
@@ -72,7 +74,10 @@ class FrontDoor final : public runtime::Agent {
   void take(const env::SocketEvent& event, Nanos now);
   void accept(const env::SocketEvent& event, Nanos now);
   void reclaim();
-  [[nodiscard]] runtime::WorkCount grant_memory(Nanos now);
+  // Lets those of a queue go on for whom `pool` has memory, if any came back since `seen`.
+  [[nodiscard]] static runtime::WorkCount grant(ConnectionQueue& waiting, const BodyPool& pool,
+                                                std::uint64_t& seen, bool (Connection::*ask)(Nanos),
+                                                Nanos now);
 
   ConnectionShared shared_;
   std::vector<TlsListener> tls_;
@@ -81,7 +86,8 @@ class FrontDoor final : public runtime::Agent {
   std::unordered_map<std::uint64_t, Connection*> open_;  // by ConnectionId
   std::size_t in_use_ = 0;                               // not spare: open, or held by the service
   std::uint64_t next_serial_ = 1;
-  std::uint64_t memory_seen_ = 0;  // the pool's gives, when waiting bodies were last looked at
+  std::uint64_t memory_seen_ = 0;  // the pools' gives, when those who wait were last looked at
+  std::uint64_t room_seen_ = 0;
   bool pause_wanted_ = false;
   bool paused_ = false;
 };

@@ -2,6 +2,7 @@
 
 #include "http/base64.h"
 #include "http/json_writer.h"
+#include "http/put_codec.h"
 #include "http/sequence_check.h"
 #include "proto/kinesis.h"
 
@@ -12,8 +13,7 @@ namespace penstock::http {
 
 namespace {
 
-constexpr std::size_t kPieceBytesMin = 64 * kKiB;
-constexpr std::size_t kPieceBytesMax = 2 * kMiB;
+constexpr std::size_t kKeyBytesMax = kPartitionKeyCharactersMax * 4;  // UTF-8
 constexpr std::size_t kFixedBytes =
     sizeof(R"(,{"SequenceNumber":"","ApproximateArrivalTimestamp":,"Data":"","PartitionKey":""})") +
     proto::kSequenceDigits + kJsonSecondsMax;
@@ -38,26 +38,19 @@ char* write_record(const storage::RecordRef& record, const proto::SequenceNumber
 
 }  // namespace
 
+std::size_t records_answer_bytes(std::uint32_t records_max, std::uint32_t record_bytes_max) {
+  static_assert(kRecordsEndBytesMax + kFixedBytes + base64_encoded_bytes(kRecordDataBytesMax) +
+                    kKeyBytesMax * kJsonEscapeFactor <=
+                kRecordsAnswerBytesMax);
+  const std::size_t each =
+      kFixedBytes + base64_encoded_bytes(record_bytes_max) + kKeyBytesMax * kJsonEscapeFactor;
+  return std::min(kRecordsAnswerBytesMax, kRecordsEndBytesMax + records_max * each);
+}
+
 bool RecordsSink::fits(const storage::RecordRef& record) const {
   if (records_ == limits_.records_max) return false;
+  if (room_.size() - used_ < bytes_at_most(record)) return false;
   return records_ == 0 || data_bytes_ + record.data_bytes <= limits_.bytes_max;
-}
-
-void RecordsSink::close_room() {
-  if (pieces_.empty()) {
-    first_used_ = used_;
-  } else {
-    pieces_.back().used = used_;
-  }
-}
-
-void RecordsSink::make_room(std::size_t bytes) {
-  close_room();
-  const std::size_t doubled = std::clamp(2 * room_.size(), kPieceBytesMin, kPieceBytesMax);
-  const std::size_t size = std::max(bytes, doubled);
-  pieces_.push_back({.bytes = std::make_unique_for_overwrite<char[]>(size)});
-  room_ = {pieces_.back().bytes.get(), size};
-  used_ = 0;
 }
 
 auto RecordsSink::on_batch(const storage::BatchView& batch, std::uint32_t from, std::uint32_t until)
@@ -69,8 +62,6 @@ auto RecordsSink::on_batch(const storage::BatchView& batch, std::uint32_t from, 
       taken.more = false;
       break;
     }
-    const std::size_t needed = bytes_at_most(record);
-    if (room_.size() - used_ < needed) make_room(needed);
     char* const begin = room_.data() + used_;
     char* out = begin;
     if (records_ > 0) *out++ = ',';
@@ -88,17 +79,6 @@ auto RecordsSink::on_batch(const storage::BatchView& batch, std::uint32_t from, 
   bytes_ += taken.bytes;
   if (records_ == limits_.records_max) taken.more = false;
   return taken;
-}
-
-void RecordsSink::move_to(ResponseBody& body) {
-  close_room();
-  body.commit(first_used_);
-  std::size_t rest = 0;
-  for (const Piece& piece : pieces_) rest += piece.used;
-  char* out = body.reserve(rest).data();
-  for (const Piece& piece : pieces_) out = write_text({piece.bytes.get(), piece.used}, out);
-  body.commit(rest);
-  discard();
 }
 
 }  // namespace penstock::http

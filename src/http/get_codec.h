@@ -1,27 +1,33 @@
 // GetRecords: writes records as JSON while batches come, on the core that owns the shard.
 //
-// It writes into room that the exchange's core reserved, then into pieces of its own: the response
-// takes its memory from its connection's core, and must not grow on another. `move_to` brings the
-// pieces home.
+// It writes into room that the exchange's core reserved for the largest answer: the response takes its
+// memory from its connection's core, and must not grow on another.
 //
-// Shape      at most `records_max` records and `bytes_max` bytes of data; the first record always
-//            fits
+// Shape      at most `records_max` records and `bytes_max` bytes of data, and what the room holds; the
+//            first record always fits
 // Owner      the exchange's core, lent to the shard's core between `read` and `done`: nobody else
 //            touches the response meanwhile
-// Allocates  pieces of 64 KiB and more, once the reserved room is full
+// Allocates  never
 #pragma once
 
-#include "http/exchange.h"
 #include "penstock/ids.h"
 #include "penstock/units.h"
 #include "storage/journal.h"
 
+#include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
-#include <vector>
 
 namespace penstock::http {
+
+// Of an answer: 10 MiB of data in base64, and 2 MiB for what stands around it, which 10,000 records
+// with keys of 36 bytes take. Where keys are longer a page has fewer records.
+inline constexpr std::size_t kRecordsAnswerBytesMax = 16 * kMiB - 4 * kKiB;
+// What follows the records: an iterator, or two child shards.
+inline constexpr std::size_t kRecordsEndBytesMax = 8 * kKiB;
+// The room to reserve for an answer with what follows it.
+[[nodiscard]] std::size_t records_answer_bytes(std::uint32_t records_max,
+                                               std::uint32_t record_bytes_max);
 
 class RecordsSink final : public storage::BatchSink {
  public:
@@ -29,7 +35,7 @@ class RecordsSink final : public storage::BatchSink {
     std::uint32_t records_max = 0;
     std::uint64_t bytes_max = 0;
   };
-  // `room`: of the response, uncommitted.
+  // `room`: of the response, uncommitted. REQUIRES: `records_answer_bytes` less kRecordsEndBytesMax.
   RecordsSink(ShardNumber shard, std::int64_t shard_created_second, Limits limits,
               std::span<char> room)
       : shard_(shard), shard_created_second_(shard_created_second), limits_(limits), room_(room) {}
@@ -41,28 +47,17 @@ class RecordsSink final : public storage::BatchSink {
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }  // data and keys
   // One past the last record taken. REQUIRES: records() > 0.
   [[nodiscard]] RecordIndex after_last() const { return after_last_; }
-  // Commits what was written into the room, appends the rest. On the exchange's core, once.
-  void move_to(ResponseBody& body);
-  // Frees what was written: the answer is another one.
-  void discard() { std::vector<Piece>().swap(pieces_); }
+  // Of the room, to commit.
+  [[nodiscard]] std::size_t used() const { return used_; }
 
  private:
-  struct Piece {
-    std::unique_ptr<char[]> bytes;
-    std::size_t used = 0;
-  };
   [[nodiscard]] bool fits(const storage::RecordRef& record) const;
-  // Makes room for at least `bytes`.
-  void make_room(std::size_t bytes);
-  void close_room();
 
   ShardNumber shard_;
   std::int64_t shard_created_second_;
   Limits limits_;
-  std::span<char> room_;        // what is being written into
-  std::size_t used_ = 0;        // of room_
-  std::size_t first_used_ = 0;  // of the response's own room
-  std::vector<Piece> pieces_;
+  std::span<char> room_;
+  std::size_t used_ = 0;
   std::uint32_t records_ = 0;
   std::uint64_t data_bytes_ = 0;
   std::uint64_t bytes_ = 0;

@@ -18,6 +18,7 @@ namespace penstock::http {
 namespace {
 
 constexpr std::int64_t kRecordsMax = 10'000;
+constexpr std::string_view kRecordsBegin = R"({"Records":[)";
 
 bool readable(const route::StreamRoute& stream) {
   return stream.status == route::StreamStatus::kActive ||
@@ -42,19 +43,18 @@ std::string_view unquoted(std::string_view text) {
 
 }  // namespace
 
-// In the exchange's own storage while the shard's core has the request. Never destroyed: the sink
-// holds no memory any more when the answer is given, and the storage is the next request's then.
+// In the exchange's own storage while the shard's core has the request. Never destroyed: it holds no
+// memory, and the storage is the next request's when the answer is given.
 struct KinesisService::ReadContext {
   ReadContext(KinesisService& the_service, Exchange& the_exchange, const route::StreamRoute& stream,
-              const route::ShardRoute& the_shard, RecordsSink::Limits limits)
+              const route::ShardRoute& the_shard, RecordsSink::Limits limits, std::span<char> room)
       : service(the_service),
         exchange(the_exchange),
         uid(stream.uid),
         shard(the_shard.number),
         shard_created_second(the_shard.created_second),
         name_size(stream.name.size()),
-        sink(the_shard.number, the_shard.created_second, limits,
-             the_exchange.response().reserve(1)) {
+        sink(the_shard.number, the_shard.created_second, limits, room) {
     std::copy(stream.name.begin(), stream.name.end(), name_text.begin());
     request.shard = {.stream = uid, .shard = shard};
     request.owner = the_shard.core;
@@ -169,7 +169,7 @@ void KinesisService::get_shard_iterator(Call& call) {
   static_assert(sizeof(ReadContext) <= Exchange::kServiceBytes);
   // Just after the newest record at this time: the owner knows.
   auto* context = new (call.exchange.service_storage().data())
-      ReadContext(*this, call.exchange, *stream, *shard, {});
+      ReadContext(*this, call.exchange, *stream, *shard, {}, {});
   context->request.start = shard::ReadStart::kLatest;
   context->request.done = &KinesisService::latest_done;
   data_.read(context->request, call.now);
@@ -220,9 +220,13 @@ void KinesisService::get_records(Call& call) {
   const RecordsSink::Limits limits{
       .records_max = static_cast<std::uint32_t>(limit.present ? limit.integer : kRecordsMax),
       .bytes_max = options_.get_bytes_max};
-  call.exchange.response().append(R"({"Records":[)");
+  const std::size_t answer = records_answer_bytes(limits.records_max, stream->record_bytes_max);
+  if (!call.exchange.reserve_answer(answer, call.now)) return;
+  call.exchange.response().append(kRecordsBegin);
+  const std::size_t room = answer - kRecordsBegin.size() - kRecordsEndBytesMax;
   auto* context = new (call.exchange.service_storage().data())
-      ReadContext(*this, call.exchange, *stream, *shard, limits);
+      ReadContext(*this, call.exchange, *stream, *shard, limits,
+                  call.exchange.response().reserve(room).first(room));
   shard::ReadRequest& request = context->request;
   request.start = static_cast<shard::ReadStart>(token->variant);
   request.index = RecordIndex(token->position);
@@ -243,10 +247,7 @@ void KinesisService::finish_records(ReadContext& context, Nanos now) {
     // What came before the lost range is given first; the next call then stands at the range.
     const bool partial =
         request.outcome.error().code == ErrorCode::kDataLoss && context.sink.records() > 0;
-    if (!partial) {
-      context.sink.discard();
-      return refuse_read(context, now);
-    }
+    if (!partial) return refuse_read(context, now);
   }
   counters_.records_delivered += context.sink.records();
   counters_.record_bytes_delivered += context.sink.bytes();
@@ -257,7 +258,7 @@ void KinesisService::finish_records(ReadContext& context, Nanos now) {
 void KinesisService::write_read_end(ReadContext& context, Nanos now) {
   const shard::ReadRequest& request = context.request;
   ResponseBody& body = context.exchange.response();
-  context.sink.move_to(body);
+  body.commit(context.sink.used());
   body.append("],");
   const route::StreamRoute* stream = data_.routes()->find(context.name());
   std::span<const route::ShardRoute> shards;

@@ -9,6 +9,9 @@ namespace penstock::http {
 
 struct FrontDoorOptions {
   std::uint64_t body_bytes_budget = 256 * kMiB;
+  // Answers that are not sent yet. No request goes to the service while they take as much; reads, whose
+  // room is reserved beforehand, leave the last quarter to the others.
+  std::uint64_t answer_bytes_budget = 128 * kMiB;
   std::uint64_t body_bytes_max = 16 * kMiB;
   // Announcing a body costs a peer nothing, so it reserves little: so much while half the budget is
   // free, else a step. What is longer is reserved by doubling, as it arrives.
@@ -21,7 +24,7 @@ struct FrontDoorOptions {
   std::int64_t head_nanos = 10 * kNanosPerSecond;        // first to last byte of a head
   std::int64_t idle_nanos = 75 * kNanosPerSecond;        // between requests
   std::int64_t body_nanos = 10 * kNanosPerSecond;        // for its part of a body, or the rest
-  std::int64_t memory_nanos = 30 * kNanosPerSecond;      // waiting for memory
+  std::int64_t memory_nanos = 30 * kNanosPerSecond;      // waiting for memory, either way
   std::int64_t write_nanos = 30 * kNanosPerSecond;       // without progress
   std::int64_t linger_nanos = 2 * kNanosPerSecond;       // after a refusal, for the peer to read it
 };

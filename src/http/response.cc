@@ -77,12 +77,27 @@ std::span<char> Response::reserve(std::size_t bytes) {
   return {base() + end_, capacity() - end_};
 }
 
+bool Response::has_room(std::size_t bytes, std::uint64_t spared) const {
+  return end_ + bytes <= capacity() || pool_.has_room(end_ + bytes, large_.bytes, spared);
+}
+
+void Response::fit() {
+  if (!large_ || end_ > large_.bytes / kFitFactor) return;
+  PoolBuffer fitting;
+  if (end_ > kSmallBytes) fitting = pool_.take_regardless(end_);
+  char* const to = fitting ? fitting.data : small_;
+  std::memcpy(to + kHeadRoom, large_.data + kHeadRoom, size());
+  pool_.give(large_);
+  large_ = fitting;
+}
+
 void Response::commit(std::size_t bytes) {
   PENSTOCK_ASSERT(end_ + bytes <= capacity());
   end_ += bytes;
 }
 
 std::string_view Response::finish(const ResponseHead& head) {
+  fit();
   char start[512];
   const auto written = fmt::format_to_n(
       start, sizeof start, "HTTP/1.1 {} {}\r\n{}{}{}{}Content-Length: {}\r\nConnection: {}\r\n",

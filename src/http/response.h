@@ -49,7 +49,9 @@ class Response final : public ResponseBody {
   [[nodiscard]] std::size_t size() const override { return end_ - kHeadRoom; }
   void clear() override { end_ = kHeadRoom; }
 
-  // The whole message; valid until `release`.
+  // Whether the pool has room for `bytes` more with `spared` bytes of its budget left to others.
+  [[nodiscard]] bool has_room(std::size_t bytes, std::uint64_t spared) const;
+  // The whole message; valid until `release`. What was reserved far beyond it goes back to the pool.
   [[nodiscard]] std::string_view finish(const ResponseHead& head);
   // Back to the small buffer, empty.
   void release();
@@ -57,7 +59,10 @@ class Response final : public ResponseBody {
  private:
   static constexpr std::size_t kHeadRoom = 1024;
   static constexpr std::size_t kSmallBytes = 4096;
+  // A message that takes less than this part of its memory is moved to fitting memory.
+  static constexpr std::size_t kFitFactor = 4;
 
+  void fit();
   [[nodiscard]] char* base() { return large_ ? large_.data : small_; }
   [[nodiscard]] std::size_t capacity() const { return large_ ? large_.bytes : kSmallBytes; }
 

@@ -248,6 +248,7 @@ std::unique_ptr<ServingCore> Server::make_core(std::size_t i, const Secrets& sec
   auto service = std::make_unique<http::KinesisService>(*core, *control, drivers_.entropy, options);
   http::FrontDoorOptions front;
   front.body_bytes_budget = memory_.body_bytes;
+  front.answer_bytes_budget = memory_.answer_bytes;
   front.connections_max = config_.connections_max;
   std::vector<http::TlsListener> tls;
   if (secrets.tls != nullptr) tls.push_back({kListenHttps, secrets.tls});

@@ -20,11 +20,11 @@ constexpr std::uint64_t kConnectionBytes =
 constexpr std::uint64_t kReadBuffers = 8 * (256 * kKiB);
 constexpr std::uint64_t kParcels = 8192 * std::uint64_t{96};
 constexpr std::uint64_t kIndexPages = 4 * kMiB;
-constexpr std::uint64_t kOpenRuns = 4 * kMiB;  // storage/open_runs.h: 32,768 of them at most
-constexpr std::uint64_t kBodyPadding = 64;     // readable bytes behind a body (http/exchange.h)
-constexpr std::uint64_t kTailMin = 40 * kMiB;  // two largest blocks and their padding
-constexpr std::uint64_t kBodyMin =
-    32 * kMiB;  // one largest body, whose class is 24 MiB, and others
+constexpr std::uint64_t kOpenRuns = 4 * kMiB;    // storage/open_runs.h: 32,768 of them at most
+constexpr std::uint64_t kBodyPadding = 64;       // readable bytes behind a body (http/exchange.h)
+constexpr std::uint64_t kTailMin = 40 * kMiB;    // two largest blocks and their padding
+constexpr std::uint64_t kBodyMin = 32 * kMiB;    // usual ones, beside the largest
+constexpr std::uint64_t kAnswerMin = 32 * kMiB;  // one of GetRecords in three quarters of it
 
 // The frames of two segments, one open and one whose footer is being written (storage/index.h): a
 // segment takes a frame a KiB at most.
@@ -32,6 +32,9 @@ std::uint64_t index_bytes(std::uint64_t slot_bytes) {
   const std::uint64_t frames = storage::append_limits({}, slot_bytes).frames_max;
   return std::bit_ceil(2 * frames) * sizeof(storage::RecentFrame) + kOpenRuns;
 }
+// What the front door lets one body take that must end for others to go on (http/connection.h).
+const std::uint64_t kBodyLargest =
+    http::BodyPool::class_bytes(http::FrontDoorOptions{}.body_bytes_max + kBodyPadding);
 }  // namespace
 
 std::uint64_t MemoryPlan::total() const {
@@ -65,27 +68,32 @@ std::expected<MemoryPlan, MemoryShortage> plan_memory(const Config& config, std:
         {"index pages, a cell", plan.index_cache_bytes, cells},
         {"read buffers, a cell", kReadBuffers, cells},
         {"HTTP bodies, a core", plan.body_bytes, cores},
+        {"one body beyond these, a core", kBodyLargest, cores},
+        {"HTTP answers, a core", plan.answer_bytes, cores},
         {"connections, a core", kConnectionBytes * config.connections_max, cores},
         {"pieces of puts under way, a core", kParcels, cores},
         {"shards", kShardBytes, config.shards_max},
     };
   };
-  // What is left over after the fixed terms: half to the tail windows, half to the bodies.
+  // What is left over after the fixed terms: half to the tail windows, half to bodies and answers.
   fill();
   const std::uint64_t fixed = plan.total();
-  const std::uint64_t least = fixed + cells * kTailMin + cores * kBodyMin;
+  const std::uint64_t least = fixed + cells * kTailMin + cores * (kBodyMin + kAnswerMin);
   if (config.memory_budget < least) {
     return std::unexpected(MemoryShortage{
         fmt::format("{} MiB", config.memory_budget / kMiB),
         fmt::format("{} MiB: {} x {} MiB for the cells' tail windows, {} x {} MiB for the cores' "
-                    "HTTP bodies, {} MiB for the rest",
-                    div_ceil(least, kMiB), cells, kTailMin / kMiB, cores, kBodyMin / kMiB,
-                    div_ceil(fixed, kMiB))});
+                    "HTTP bodies and answers, {} MiB for the rest",
+                    div_ceil(least, kMiB), cells, kTailMin / kMiB, cores,
+                    (kBodyMin + kAnswerMin) / kMiB, div_ceil(fixed, kMiB))});
   }
   const std::uint64_t rest = config.memory_budget - fixed;
-  plan.tail_bytes =
-      std::clamp(round_down(rest / 2 / cells, kMiB), kTailMin, std::uint64_t{1} * kGiB);
-  plan.body_bytes = round_down((rest - cells * plan.tail_bytes) / cores, kMiB);
+  const std::uint64_t http_min = cores * (kBodyMin + kAnswerMin);
+  plan.tail_bytes = std::clamp(round_down(std::min(rest / 2, rest - http_min) / cells, kMiB),
+                               kTailMin, std::uint64_t{1} * kGiB);
+  const std::uint64_t each = (rest - cells * plan.tail_bytes) / cores;
+  plan.answer_bytes = std::max(kAnswerMin, round_down(each / 2, kMiB));
+  plan.body_bytes = round_down(each - plan.answer_bytes, kMiB);
   // What the front door is made with (its header: REQUIRES).
   PENSTOCK_ASSERT(plan.body_bytes >= http::BodyPool::class_bytes(
                                          http::FrontDoorOptions{}.body_bytes_max + kBodyPadding));

@@ -22,6 +22,7 @@ struct MemoryPlan {
   std::uint64_t tail_bytes = 0;         // per cell: blocks in flight and the tail window
   std::uint64_t index_cache_bytes = 0;  // per cell
   std::uint64_t body_bytes = 0;         // per data core: HTTP bodies
+  std::uint64_t answer_bytes = 0;       // per data core: answers that are not sent yet
   std::vector<Term> terms;
   [[nodiscard]] std::uint64_t total() const;
   [[nodiscard]] std::string text() const;

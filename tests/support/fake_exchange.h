@@ -72,6 +72,12 @@ class FakeExchange final : public http::Exchange {
     response_.clear();
   }
 
+  bool reserve_answer(std::size_t bytes, Nanos) override {
+    if (starved) return false;
+    reserved = bytes;
+    (void)response_.reserve(bytes);
+    return true;
+  }
   http::ResponseBody& response() override { return response_; }
   void respond(int status, std::string_view content_type, std::string_view extra_headers,
                Nanos) override {
@@ -82,6 +88,9 @@ class FakeExchange final : public http::Exchange {
     extra_headers_.assign(extra_headers);
   }
   std::span<std::byte> service_storage() override { return storage_; }
+
+  bool starved = false;      // no room for answers: the test hands the exchange in again
+  std::size_t reserved = 0;  // for the answer
 
   [[nodiscard]] bool answered() const { return answered_; }
   [[nodiscard]] int status() const { return status_; }

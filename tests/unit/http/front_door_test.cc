@@ -209,6 +209,89 @@ TEST_F(FrontDoorTest, LongHeadsCountAgainstTheBudgetToo) {
   EXPECT_EQ(door_->body_bytes_used(), 0U);
 }
 
+// Reserves 8 MiB for what is asked of "/read", answers it with 6 MiB and anything else with a word.
+class Reader final : public Service {
+ public:
+  void handle(Exchange& exchange, Nanos now, WallMillis) override {
+    ++handled;
+    if (exchange.target == "/read") {
+      if (!exchange.reserve_answer(8 * kMiB - 1024, now)) return;
+      exchange.response().append(std::string(6 * kMiB, 'r'));
+    } else {
+      exchange.response().append("word");
+    }
+    exchange.respond(200, {}, {}, now);
+  }
+  int handled = 0;
+};
+
+class FrontDoorAnswers : public FrontDoorTest {
+ protected:
+  FrontDoorAnswers() {
+    FrontDoorOptions options;
+    options.answer_bytes_budget = 32 * kMiB;
+    door_ = std::make_unique<FrontDoor>(socket_, reader_, options);
+  }
+  Reader reader_;
+};
+
+TEST_F(FrontDoorAnswers, TakeNoMoreThanTheirBudgetHoweverManyAreNotRead) {
+  socket_.set_stalled(true);
+  std::vector<env::ConnectionId> peers;
+  for (int i = 0; i < 100; ++i) {
+    peers.push_back(connect());
+    give(peers.back(), post("/read", ""));
+  }
+  EXPECT_EQ(door_->answer_bytes_used(), 24 * kMiB);
+  EXPECT_EQ(door_->counters().answer_waits, 97U);
+  EXPECT_EQ(door_->answers_owed(), 100U);
+  // Reads leave room for others.
+  const env::ConnectionId other = connect();
+  give(other, post("/", ""));
+  socket_.set_stalled(false);
+  turn();
+  EXPECT_EQ(answer(other), "word");
+  for (const env::ConnectionId id : peers) EXPECT_EQ(answer(id), std::string(6 * kMiB, 'r'));
+  EXPECT_EQ(door_->answer_bytes_used(), 0U);
+}
+
+TEST_F(FrontDoorAnswers, ThatFindNoRoomInTimeAreRefused) {
+  socket_.set_stalled(true);
+  for (int i = 0; i < 3; ++i) give(connect(), post("/read", ""));
+  wait(10);
+  const env::ConnectionId last = connect();
+  give(last, post("/read", ""));
+  const int handled = reader_.handled;
+  // Those who take nothing are closed after 30 s; until then nobody asks in vain.
+  wait(19);
+  EXPECT_EQ(reader_.handled, handled);
+  wait(2);
+  EXPECT_EQ(reader_.handled, handled + 1);
+  for (int i = 0; i < 2; ++i) give(connect(), post("/read", ""));
+  const env::ConnectionId late = connect();
+  give(late, post("/read", ""));
+  EXPECT_EQ(door_->counters().answer_waits, 2U);
+  socket_.vanish(late);
+  turn();
+  EXPECT_EQ(door_->counters().aborted, 1U);
+}
+
+TEST_F(FrontDoorAnswers, WaitThirtySecondsAtMost) {
+  FrontDoorOptions options;
+  options.answer_bytes_budget = 32 * kMiB;
+  options.write_nanos = 60 * kNanosPerSecond;
+  door_ = std::make_unique<FrontDoor>(socket_, reader_, options);
+  socket_.set_stalled(true);
+  for (int i = 0; i < 3; ++i) give(connect(), post("/read", ""));
+  const env::ConnectionId last = connect();
+  give(last, post("/read", ""));
+  wait(31);
+  EXPECT_EQ(door_->counters().rejected[static_cast<std::size_t>(Rejection::kOverloaded)], 1U);
+  socket_.set_stalled(false);
+  turn();
+  EXPECT_TRUE(socket_.taken(last).starts_with("HTTP/1.1 503 "));
+}
+
 TEST_F(FrontDoorTest, KeepsAnExchangeWhosePeerIsGoneUntilTheServiceIsDone) {
   start({});
   const env::ConnectionId id = connect();

@@ -1,6 +1,7 @@
 // Goal: reading keeps its limits and tells the end of a shard exactly when it is one. Method: the
 // service over planes in memory; answers parsed.
 #include "http/base64.h"
+#include "http/get_codec.h"
 #include "tests/support/kinesis_harness.h"
 
 #include <gtest/gtest.h>
@@ -70,6 +71,39 @@ TEST_F(KinesisRead, GivesEveryRecordOnceInPages) {
     ASSERT_FALSE(at.empty());
   }
   EXPECT_EQ(seen, 1000U);
+}
+
+TEST_F(KinesisRead, ReservesItsAnswerBeforeItReads) {
+  fill(3, 100);
+  const std::string at = iterator("TRIM_HORIZON");
+  test::FakeExchange exchange;
+  kinesis_.prepare(exchange, "GetRecords", R"({"ShardIterator":")" + at + "\"}");
+  exchange.starved = true;
+  kinesis_.send(exchange);
+  EXPECT_EQ(kinesis_.data.waiting(), 0U);
+  EXPECT_FALSE(exchange.answered());
+  exchange.starved = false;
+  kinesis_.send(exchange);
+  EXPECT_EQ(exchange.status(), 200);
+  EXPECT_EQ(count({200, std::string(exchange.text())}), 3U);
+  EXPECT_EQ(exchange.reserved, kRecordsAnswerBytesMax);
+}
+
+TEST_F(KinesisRead, APageOfLongKeysFitsItsRoomAndGoesOn) {
+  std::string key;
+  for (int i = 0; i < 256; ++i) key += "\x01";
+  for (int i = 0; i < 10'000; ++i) {
+    kinesis_.data.log("fleet", 0)
+        .records.push_back({.key = key,
+                            .data = std::string(100, 'x'),
+                            .arrival = kinesis_.data.wall(),
+                            .hash = {}});
+  }
+  const test::Answer first = get(iterator("TRIM_HORIZON"));
+  EXPECT_LE(first.body.size(), kRecordsAnswerBytesMax);
+  EXPECT_GT(first.body.size(), kRecordsAnswerBytesMax - 16 * kKiB);
+  const test::Answer second = get(member("NextShardIterator", first));
+  EXPECT_EQ(count(first) + count(second), 10'000U);
 }
 
 TEST_F(KinesisRead, StopsAtTenMebibytesOfData) {

@@ -55,6 +55,23 @@ TEST(Response, MovesItsBodyForAHeadThatIsTooLong) {
   }
 }
 
+TEST(Response, GivesBackWhatItReservedInVain) {
+  for (const std::size_t bytes : {5U, 50'000U, 3'000'000U}) {
+    BodyPool pool(32 * kMiB);
+    Response response(pool);
+    EXPECT_TRUE(response.has_room(10 * kMiB, 8 * kMiB));
+    EXPECT_FALSE(response.has_room(20 * kMiB, 10 * kMiB));
+    (void)response.reserve(12 * kMiB - 1024);
+    EXPECT_EQ(pool.used(), 12 * kMiB);
+    const std::string body(bytes, 'b');
+    response.append(body);
+    const std::string_view message =
+        response.finish({.content_type = {}, .extra_headers = {}, .date_line = {}});
+    EXPECT_TRUE(message.ends_with("\r\n\r\n" + body)) << bytes;
+    EXPECT_LE(pool.used(), 2 * bytes) << bytes;
+  }
+}
+
 TEST(DateLine, IsThatOfItsSecond) {
   DateLine line;
   EXPECT_EQ(line.at(WallMillis(1385959815'999)), "Date: Mon, 02 Dec 2013 04:50:15 GMT\r\n");

@@ -3,6 +3,7 @@
 #include "server/memory_plan.h"
 
 #include "http/body_pool.h"
+#include "http/get_codec.h"
 #include "http/options.h"
 #include "storage/append_limits.h"
 #include "storage/index.h"
@@ -61,6 +62,10 @@ TEST(MemoryPlan, ABudgetThatIsTakenHoldsTheLargestBody) {
         }
         ++taken;
         EXPECT_GE(plan->body_bytes, largest);
+        EXPECT_GE(plan->answer_bytes / 4 * 3,
+                  http::BodyPool::class_bytes(http::kRecordsAnswerBytesMax + 1024));
+        EXPECT_EQ(each(*plan, "HTTP answers, a core"), plan->answer_bytes);
+        EXPECT_EQ(each(*plan, "one body beyond these, a core"), largest);
         EXPECT_GE(plan->tail_bytes, 40 * kMiB);
         EXPECT_LE(plan->total(), budget);
       }
@@ -75,7 +80,8 @@ TEST(MemoryPlan, ARefusalNamesTheLeastBudgetThatDoes) {
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().found, "256 MiB");
   const std::string& needed = refused.error().needed;
-  EXPECT_NE(needed.find("2 x 32 MiB for the cores' HTTP bodies"), std::string::npos) << needed;
+  EXPECT_NE(needed.find("2 x 64 MiB for the cores' HTTP bodies and answers"), std::string::npos)
+      << needed;
   const std::uint64_t least = std::stoull(needed) * kMiB;
   EXPECT_TRUE(plan_memory(config_with(2, least), 4, 256 * kMiB).has_value());
   EXPECT_FALSE(plan_memory(config_with(2, least - kMiB), 4, 256 * kMiB).has_value());
