@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <ctime>
 
 namespace penstock::client {
 namespace {
@@ -28,6 +29,14 @@ bool parse_number(std::string_view text, Int& out, int base = 10) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
+// IMF-fixdate, RFC 9110 §5.6.7; 0 for anything else.
+std::int64_t seconds_of(std::string_view date) {
+  std::tm parts{};
+  const std::string text(date);
+  const char* const end = strptime(text.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
+  return end != nullptr && *end == '\0' ? timegm(&parts) : 0;
+}
+
 }  // namespace
 
 void HttpResponse::reset() {
@@ -39,6 +48,7 @@ void HttpResponse::reset() {
   head_.clear();
   body_.clear();
   request_id_.clear();
+  date_ = 0;
 }
 
 bool HttpResponse::feed(std::string_view bytes) {
@@ -136,6 +146,7 @@ bool HttpResponse::parse_header(std::string_view name, std::string_view value) {
     if (equals_ignoring_case(value, "keep-alive")) keep_alive_ = true;
   }
   if (equals_ignoring_case(name, "x-amzn-requestid")) request_id_ = value;
+  if (equals_ignoring_case(name, "date")) date_ = seconds_of(value);
   return true;
 }
 

@@ -28,6 +28,8 @@ class HttpResponse {
   [[nodiscard]] std::string& body() { return body_; }
   [[nodiscard]] bool keep_alive() const { return keep_alive_; }
   [[nodiscard]] std::string_view request_id() const { return request_id_; }
+  // The Date header in seconds since 1970; 0: there was none.
+  [[nodiscard]] std::int64_t date() const { return date_; }
 
  private:
   enum class State : std::uint8_t {
@@ -53,6 +55,7 @@ class HttpResponse {
   std::string head_;  // while in kHead; afterwards the line being collected
   std::string body_;
   std::string request_id_;
+  std::int64_t date_ = 0;
 };
 
 }  // namespace penstock::client

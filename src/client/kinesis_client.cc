@@ -87,6 +87,10 @@ Outcome<std::string_view> KinesisClient::call(std::string_view operation, std::s
   }
 }
 
+std::int64_t KinesisClient::service_time() const {
+  return response_.date() != 0 ? response_.date() : wall_now().raw() / 1'000;
+}
+
 Failure KinesisClient::service_failure() {
   Failure failure;
   failure.kind = FailureKind::kService;

@@ -62,6 +62,9 @@ class KinesisClient {
   Outcome<std::string_view> call_once(std::string_view operation, std::string_view json,
                                       Effect effect = Effect::kSome);
   [[nodiscard]] const ClientOptions& options() const { return options_; }
+  // The service's clock at its last answer, in seconds since 1970, rounded down; ours where it has not
+  // said.
+  [[nodiscard]] std::int64_t service_time() const;
 
  private:
   void write_head(std::string_view operation, std::string_view json);

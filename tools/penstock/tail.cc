@@ -134,7 +134,14 @@ Ended Tail::start_ready() {
     // LATEST is a place in time: it must be taken now, before anything else is waited for.
     auto iterator = client::shard_iterator(client_, options_.stream, start->id, start->from);
     if (!iterator) return std::unexpected(problem_of(iterator.error(), failing()));
-    readers_.back().iterator = std::move(*iterator);
+    Reader& reader = readers_.back();
+    reader.iterator = std::move(*iterator);
+    // Should it expire before there was a record, LATEST would be a later place. The service's clock:
+    // by one that runs ahead, records would be passed over.
+    if (reader.from.kind == Position::Kind::kLatest) {
+      reader.from.kind = Position::Kind::kTime;
+      reader.from.seconds = static_cast<double>(client_.service_time());
+    }
   }
   return Exit::kDone;
 }

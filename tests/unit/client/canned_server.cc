@@ -75,8 +75,9 @@ bool CannedServer::serve(int connection, std::size_t& next) {
   const Answer answer = next < answers_.size() ? answers_[next] : Answer{500, "{}"};
   ++next;
   if (answer.hang_up) return false;
-  const std::string reply = fmt::format("HTTP/1.1 {} X\r\nContent-Length: {}\r\n\r\n{}",
-                                        answer.status, answer.body.size(), answer.body);
+  const std::string reply =
+      fmt::format("HTTP/1.1 {} X\r\nContent-Length: {}\r\n{}\r\n{}", answer.status,
+                  answer.body.size(), answer.headers, answer.body);
   return send(connection, reply.data(), reply.size(), MSG_NOSIGNAL) >= 0 && !answer.close_after;
 }
 

@@ -21,6 +21,7 @@ class CannedServer {
     std::string body;
     bool hang_up = false;      // close instead of answering
     bool close_after = false;  // close silently after the answer, as an idle timer does
+    std::string headers = {};  // whole lines
   };
   explicit CannedServer(std::vector<Answer> answers);
   ~CannedServer() { stop(); }

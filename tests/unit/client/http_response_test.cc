@@ -85,5 +85,17 @@ TEST(HttpResponse, RefusesWhatIsNone) {
   EXPECT_FALSE(endless.feed(std::string(70'000, 'x')));
 }
 
+TEST(HttpResponse, TellsTheTimeOfTheService) {
+  const auto date_of = [](const char* header) {
+    HttpResponse response;
+    EXPECT_TRUE(
+        response.feed(std::string("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n") + header + "\r\n"));
+    return response.date();
+  };
+  EXPECT_EQ(date_of("Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"), 784'111'777);
+  EXPECT_EQ(date_of("Date: yesterday\r\n"), 0);
+  EXPECT_EQ(date_of(""), 0);
+}
+
 }  // namespace
 }  // namespace penstock::client
