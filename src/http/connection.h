@@ -114,6 +114,7 @@ class Connection final : public Exchange {
   [[nodiscard]] bool reserve_answer(std::size_t bytes, Nanos now) override;
   void respond(int status, std::string_view content_type, std::string_view extra_headers,
                Nanos now) override;
+  [[nodiscard]] bool abandoned() const override { return peer_gone_; }
   [[nodiscard]] std::span<std::byte> service_storage() override { return service_storage_; }
 
  private:

@@ -62,6 +62,8 @@ class Exchange {
   // added.
   virtual void respond(int status, std::string_view content_type, std::string_view extra_headers,
                        Nanos now) = 0;
+  // The peer is gone: nobody will read the answer, which must be given all the same.
+  [[nodiscard]] virtual bool abandoned() const = 0;
   // Storage for the service's own state of this request: at least kServiceBytes, aligned to 64.
   static constexpr std::size_t kServiceBytes = 4096;
   [[nodiscard]] virtual std::span<std::byte> service_storage() = 0;

@@ -20,6 +20,7 @@ struct KinesisCounters {
   std::uint64_t unauthenticated = 0;  // of the answers 4xx: the signature
   std::uint64_t put_general = 0;      // puts that the fast codec did not understand
   std::uint64_t put_waited = 0;       // PutRecords calls, for a free block
+  std::uint64_t put_late = 0;  // puts not begun within their deadline, or by a peer that left
   std::uint64_t records_stored = 0;
   std::uint64_t record_bytes_stored = 0;  // data and keys
   std::uint64_t records_throttled = 0;

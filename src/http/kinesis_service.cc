@@ -153,6 +153,11 @@ bool KinesisService::authentic(Exchange& exchange, WireFormat format, Nanos now,
 void KinesisService::handle_json(Exchange& exchange, Operation operation, Nanos now,
                                  WallMillis wall) {
   const std::optional<PutCall> kind = put_call(operation);
+  // Whoever sent it has given up, and sent it again: stored now, every record would be there twice.
+  if (kind && out_of_time(exchange, now)) {
+    ++counters_.put_late;
+    return refuse(exchange, service_unavailable(ErrorCode::kOverloaded), now);
+  }
   if (kind == PutCall::kPutRecords && wait_for_block(exchange)) return;
   ScannedPut scan;
   if (kind && scan_put(*kind, exchange.body, scan, scratch_)) {

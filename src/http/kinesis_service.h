@@ -6,7 +6,8 @@
 //
 // Units      limits in bytes; deadlines in nanoseconds of `now`
 // Shape      PutRecords calls in flight: kInlineEntries entries in the exchange's own storage, more
-//            out of `put_blocks` blocks; while none is free, calls wait in order of arrival
+//            out of `put_blocks` blocks; while none is free, calls wait in order of arrival. A put that
+//            is not begun within its deadline is answered 503, and nothing of it is stored
 // Owner      one core. Borrows the planes and the entropy, which outlive it; exchanges until answered
 // Allocates  in the constructor; by request for administrative calls and refusals. A PutRecord or
 //            PutRecords that the fast codec understands allocates nothing
@@ -40,15 +41,16 @@ struct ShardListing;
 struct KinesisOptions {
   proto::Identity identity = {};
   std::shared_ptr<const CredentialSet> credentials = {};
-  TokenKey token_key{};                                   // kept in the data directory
-  std::uint64_t body_bytes_max = 16 * kMiB;               // 413 beyond
-  std::uint64_t put_bytes_max = 10 * kMiB;                // data and keys of one PutRecords
-  std::uint64_t get_bytes_max = 10 * kMiB;                // data of one GetRecords
-  std::uint32_t record_bytes_max = 1'048'576;             // what new streams get: CreateStream
-  std::int64_t put_deadline_nanos = 5 * kNanosPerSecond;  // then an entry's outcome is unknown
-  std::int64_t timestamp_tolerance_ms = 1'000;            // clients' clocks that run ahead
-  std::uint32_t put_blocks = 32;                          // PutRecords of many entries in flight
-  std::uint32_t shards_max = 4096;                        // what DescribeLimits tells
+  TokenKey token_key{};                        // kept in the data directory
+  std::uint64_t body_bytes_max = 16 * kMiB;    // 413 beyond
+  std::uint64_t put_bytes_max = 10 * kMiB;     // data and keys of one PutRecords
+  std::uint64_t get_bytes_max = 10 * kMiB;     // data of one GetRecords
+  std::uint32_t record_bytes_max = 1'048'576;  // what new streams get: CreateStream
+  std::int64_t put_deadline_nanos =
+      5 * kNanosPerSecond;                      // from the last byte: then outcomes are unknown
+  std::int64_t timestamp_tolerance_ms = 1'000;  // clients' clocks that run ahead
+  std::uint32_t put_blocks = 32;                // PutRecords of many entries in flight
+  std::uint32_t shards_max = 4096;              // what DescribeLimits tells
   std::uint32_t on_demand_streams_max = 50;
 };
 
@@ -129,6 +131,7 @@ class KinesisService final : public Service {
   [[nodiscard]] std::optional<proto::KinesisError> check_put(
       const ScannedPut& scan, PutCall kind, const route::StreamRoute& stream, WallMillis wall,
       std::string_view hash_out_of_range) const;
+  [[nodiscard]] bool out_of_time(const Exchange& exchange, Nanos now) const;
   [[nodiscard]] bool wait_for_block(Exchange& exchange);
   void start_waiting(Nanos now);
   static void put_done(shard::PutRequest& request, Nanos now);

@@ -124,11 +124,15 @@ void KinesisService::put(Exchange& exchange, const ScannedPut& scan, PutCall kin
   }
   context->request.stream = stream->uid;
   context->request.entries = entries.first(scan.count);
-  context->request.deadline = now + options_.put_deadline_nanos;
+  context->request.deadline = exchange.received + options_.put_deadline_nanos;
   context->request.done = &KinesisService::put_done;
   context->request.context = context;
   materialise_put(exchange.body, std::span(scratch_).first(scan.count), context->request.entries);
   data_.put(context->request, now);
+}
+
+bool KinesisService::out_of_time(const Exchange& exchange, Nanos now) const {
+  return exchange.abandoned() || now >= exchange.received + options_.put_deadline_nanos;
 }
 
 bool KinesisService::wait_for_block(Exchange& exchange) {
@@ -141,7 +145,7 @@ bool KinesisService::wait_for_block(Exchange& exchange) {
 }
 
 void KinesisService::start_waiting(Nanos now) {
-  // One block became free. A call may be refused or need none: then the next has its turn.
+  // One block became free. A call may be too late, refused, or need none: then the next has its turn.
   while (free_block_ != nullptr && first_waiting_ != nullptr) {
     Exchange& exchange = *first_waiting_->exchange;
     first_waiting_ = first_waiting_->next;

@@ -118,6 +118,8 @@ void kinesis_metrics(Text& text, const std::vector<CoreReport>& cores) {
        &C::put_general},
       {"penstock_kinesis_delayed_puts_total", "PutRecords calls that waited for others to end.",
        &C::put_waited},
+      {"penstock_kinesis_late_puts_total",
+       "Puts not begun within their deadline: refused, nothing of them stored.", &C::put_late},
   };
   for (const Row& row : kRows) {
     text.metric(row.name, "counter", row.help);

@@ -87,8 +87,10 @@ class FakeExchange final : public http::Exchange {
     content_type_.assign(content_type);
     extra_headers_.assign(extra_headers);
   }
+  [[nodiscard]] bool abandoned() const override { return gone; }
   std::span<std::byte> service_storage() override { return storage_; }
 
+  bool gone = false;         // the peer is
   bool starved = false;      // no room for answers: the test hands the exchange in again
   std::size_t reserved = 0;  // for the answer
 

@@ -57,6 +57,7 @@ class KinesisHarness {
   // A signed request, not yet handed in.
   void prepare(FakeExchange& exchange, std::string_view operation, std::string_view json) {
     exchange.method = "POST";
+    exchange.received = now;
     exchange.target = "/";
     exchange.set_header("Host", "localhost:4567");
     exchange.set_header("Content-Type", "application/x-amz-json-1.1");

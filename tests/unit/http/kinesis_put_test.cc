@@ -160,6 +160,38 @@ TEST(KinesisPut, ARefusedWaiterDoesNotHoldUpTheNext) {
   EXPECT_EQ(last.status(), 200);
 }
 
+// A client that hears nothing sends its call again: the first must not be carried out later.
+TEST(KinesisPut, ACallThatWaitedTooLongStoresNothing) {
+  KinesisHarness kinesis({.put_blocks = 1});
+  kinesis.data.add_stream("fleet", 1);
+  FakeExchange first;
+  FakeExchange late;
+  FakeExchange left;
+  FakeExchange timely;
+  kinesis.prepare(first, "PutRecords", records_body(50, 10));
+  kinesis.prepare(late, "PutRecords", records_body(50, 10));
+  for (FakeExchange* exchange : {&first, &late}) {
+    kinesis.service.handle(*exchange, kinesis.now, kinesis.data.wall());
+  }
+  kinesis.advance(4'000);
+  kinesis.prepare(left, "PutRecords", records_body(50, 10));
+  kinesis.prepare(timely, "PutRecords", records_body(50, 10));
+  for (FakeExchange* exchange : {&left, &timely}) {
+    kinesis.service.handle(*exchange, kinesis.now, kinesis.data.wall());
+  }
+  left.gone = true;
+  kinesis.advance(1'000);
+  kinesis.run();
+  EXPECT_EQ(first.status(), 200);
+  EXPECT_EQ(late.status(), 503);
+  EXPECT_TRUE(left.answered());
+  EXPECT_FALSE(timely.answered());
+  kinesis.run();
+  EXPECT_EQ(timely.status(), 200);
+  EXPECT_EQ(kinesis.data.log("fleet", 0).records.size(), 100U);
+  EXPECT_EQ(kinesis.service.counters().put_late, 2U);
+}
+
 TEST(KinesisPut, PutRecordTellsUnavailableFromUnknown) {
   KinesisHarness kinesis;
   kinesis.data.add_stream("fleet", 1);
@@ -182,6 +214,7 @@ class DiscardingPlane final : public shard::DataPlane {
   void put(shard::PutRequest& request, Nanos) override { request_ = &request; }
   void read(shard::ReadRequest&, Nanos) override {}
   const std::shared_ptr<const route::RouteMap>& routes() const override { return data_.routes(); }
+  [[nodiscard]] Nanos deadline() const { return request_->deadline; }
   void answer(Nanos now) {
     for (shard::PutEntry& entry : request_->entries) {
       entry.stored = true;
@@ -194,6 +227,21 @@ class DiscardingPlane final : public shard::DataPlane {
   test::FakeDataPlane& data_;
   shard::PutRequest* request_ = nullptr;
 };
+
+TEST(KinesisPut, TheDeadlineCountsFromTheLastByte) {
+  KinesisHarness kinesis;
+  kinesis.data.add_stream("fleet", 1);
+  DiscardingPlane plane(kinesis.data);
+  KinesisOptions options;
+  options.credentials = std::make_shared<const CredentialSet>(std::vector<Credential>{
+      {.access_key_id = "AKIAPENSTOCK", .secret_access_key = "a secret", .session_token = {}}});
+  KinesisService service(plane, kinesis.control, kinesis.entropy, options);
+  FakeExchange exchange;
+  kinesis.prepare(exchange, "PutRecord", record_body(10));
+  kinesis.advance(4'999);
+  service.handle(exchange, kinesis.now, kinesis.data.wall());
+  EXPECT_EQ(plane.deadline(), exchange.received + 5 * kNanosPerSecond);
+}
 
 std::size_t allocations_of_a_warm_call(std::string_view operation, const std::string& body) {
   KinesisHarness kinesis;

@@ -22,6 +22,7 @@ class NoBody final : public ResponseBody {
 class Request final : public Exchange {
  public:
   bool reserve_answer(std::size_t, Nanos) override { return true; }
+  bool abandoned() const override { return false; }
   ResponseBody& response() override { return body_; }
   void respond(int, std::string_view, std::string_view, Nanos) override {}
   std::span<std::byte> service_storage() override { return {}; }
