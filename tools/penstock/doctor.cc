@@ -2,6 +2,7 @@
 #include "command.h"
 #include "doctor/checks.h"
 #include "penstock/units.h"
+#include "server/config.h"
 #include "table.h"
 #include "words.h"
 
@@ -10,6 +11,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <memory>
 
 namespace penstock::tools {
@@ -17,6 +20,7 @@ namespace {
 
 struct Options {
   std::string data_dir;
+  std::string config;
   std::string rate;
   std::string retention = "24h";
 };
@@ -32,7 +36,20 @@ std::string nearest_existing(const std::string& given) {
 
 Attempt<DoctorPlan> plan_of(const GlobalOptions& globals, const Options& options) {
   DoctorPlan plan;
-  const std::string wanted = !options.data_dir.empty() ? options.data_dir : globals.dir;
+  std::string wanted = !options.data_dir.empty() ? options.data_dir : globals.dir;
+  if (!options.config.empty()) {
+    std::ifstream in(options.config);
+    const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+    auto config = in ? server::parse_config(text, options.config)
+                     : std::unexpected(std::vector<server::ConfigError>());
+    if (!config) {
+      return std::unexpected(usage_problem("--config is no configuration of penstockd")
+                                 .found(options.config)
+                                 .mend("penstockd --check --config " + options.config));
+    }
+    plan.size_max = config->journal_size_max;
+    if (wanted.empty()) wanted = config->directory;
+  }
   plan.data_dir = nearest_existing(wanted.empty() ? "." : wanted);
   if (!options.rate.empty()) {
     const auto rate = parse_bytes(options.rate);
@@ -99,6 +116,10 @@ void add_doctor(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("doctor", "check that this machine is fit for penstockd");
   command->add_option("--data-dir", options->data_dir,
                       "where data is or is to be (default --dir, or the current directory)");
+  command->add_option(
+      "--config", options->config,
+      "penstockd's configuration: its directory, and its [journal] size_max instead of "
+      "the default of 64 GiB");
   command->add_option("--rate", options->rate,
                       "bytes a second that will come, to tell what space lasts");
   command->add_option("--retention", options->retention, "how long they are to be kept")
@@ -108,6 +129,7 @@ Exit code 8 when a check failed; warnings do not count.
 
 Examples:
   penstock doctor --data-dir /var/lib/penstock
+  penstock doctor --config /etc/penstock/penstock.toml --rate 10MB/s
   penstock doctor --data-dir /var/lib/penstock --rate 10MB/s --retention 7d -o json)");
   command->callback([&context, options] {
     context.action = [&context, options] { return doctor(context.globals, *options); };

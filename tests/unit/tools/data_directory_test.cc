@@ -4,9 +4,11 @@
 #include "data_directory.h"
 
 #include "command.h"
+#include "doctor/checks.h"
 #include "drivers/clock/system/system_clock.h"
 #include "drivers/entropy/system_entropy.h"
 #include "retention/clock.h"
+#include "storage/superblock.h"
 
 #include <gtest/gtest.h>
 
@@ -80,6 +82,19 @@ class DataDirectoryTest : public ::testing::Test {
 
   std::string path_;
 };
+
+TEST_F(DataDirectoryTest, TheDoctorCountsTheSlotsThatAreThere) {
+  auto volume = drivers::FileVolume::open_root(path_);
+  ASSERT_TRUE(volume.has_value());
+  std::uint64_t found = 0;
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(path_)) {
+    if (entry.path().filename().string().starts_with("slot-")) found += entry.file_size();
+  }
+  EXPECT_GE(found, 2 * kMiB);
+  EXPECT_EQ(journal_bytes(**volume), found);
+  fs::remove(fs::path(path_) / storage::kSuperblockName);
+  EXPECT_EQ(journal_bytes(**volume), 0U);
+}
 
 TEST_F(DataDirectoryTest, CellClearLiftsOneFence) {
   ASSERT_TRUE(opened().store().record_fence(CellId(0)).has_value());

@@ -66,15 +66,34 @@ TEST(Doctor, Volume) {
 
 TEST(Doctor, SpaceIsToldInHoursOfTheRate) {
   DoctorPlan plan;
-  EXPECT_EQ(check_space(disk(100 * kMiB), plan).health, Health::kFailed);
-  EXPECT_EQ(check_space(disk(36'000'000'000), plan).health, Health::kOk);
+  EXPECT_EQ(check_space(disk(100 * kMiB), 0, plan).health, Health::kFailed);
+  EXPECT_EQ(check_space(disk(36'000'000'000), 0, plan).health, Health::kOk);
   plan.rate = 1'000'000;
-  const Check short_of = check_space(disk(36'000'000'000), plan);
+  const Check short_of = check_space(disk(36'000'000'000), 0, plan);
   EXPECT_EQ(short_of.health, Health::kFailed);
   EXPECT_NE(short_of.found.find("10.0 h of journal"), std::string::npos);
   EXPECT_NE(short_of.mend.find("50.4 GB more"), std::string::npos);
   plan.retention_hours = 9;
-  EXPECT_EQ(check_space(disk(36'000'000'000), plan).health, Health::kOk);
+  EXPECT_EQ(check_space(disk(36'000'000'000), 0, plan).health, Health::kOk);
+}
+
+TEST(Doctor, AJournalThatHasGrownIsNoShortage) {
+  DoctorPlan plan;
+  plan.rate = 500'000;
+  const Check grown = check_space(disk(1 * kGiB), 60 * kGiB, plan);
+  EXPECT_EQ(grown.health, Health::kOk) << grown.mend;
+  EXPECT_NE(grown.found.find("in the journal"), std::string::npos) << grown.found;
+}
+
+TEST(Doctor, NoHoursArePromisedBeyondSizeMax) {
+  DoctorPlan plan;
+  plan.size_max = 36'000'000'000;
+  plan.rate = 1'000'000;
+  const Check check = check_space(disk(1'000'000'000'000), 0, plan);
+  EXPECT_EQ(check.health, Health::kFailed);
+  EXPECT_NE(check.found.find("10.0 h of journal"), std::string::npos) << check.found;
+  EXPECT_NE(check.mend.find("[journal] size_max of 86.4 GB"), std::string::npos) << check.mend;
+  EXPECT_EQ(check.mend.find("more"), std::string::npos) << check.mend;
 }
 
 TEST(Doctor, ClockAndProcessor) {

@@ -3,6 +3,7 @@
 #include "doctor/device.h"
 #include "drivers/disk/uring/file_volume.h"
 #include "penstock/units.h"
+#include "storage/superblock.h"
 #include "words.h"
 
 #include <fmt/format.h>
@@ -75,7 +76,7 @@ std::vector<Check> volume_checks(const DoctorPlan& plan) {
   if (stat(plan.data_dir.c_str(), &status) == 0) {
     checks.push_back(check_write_cache(major(status.st_dev), minor(status.st_dev), "/sys"));
   }
-  checks.push_back(check_space(*info, plan));
+  checks.push_back(check_space(*info, journal_bytes(**volume), plan));
   return checks;
 }
 
@@ -183,29 +184,52 @@ Check check_clock(bool synchronised) {
           "apt install chrony (or systemd-timesyncd)"};
 }
 
-Check check_space(const env::VolumeInfo& volume, const DoctorPlan& plan) {
-  const auto free = static_cast<double>(volume.free_bytes);
+std::uint64_t journal_bytes(env::Volume& volume) {
+  // Only below what Penstock formatted: what is looked at may be the root of a disk.
+  const auto superblock = volume.open(storage::kSuperblockName);
+  if (!superblock) return 0;
+  volume.close(*superblock);
+  const auto files = volume.list("");
+  if (!files) return 0;
+  std::uint64_t bytes = 0;
+  for (const env::FileInfo& file : *files) {
+    if (file.name.starts_with("cell-") && file.name.contains("/slot-")) bytes += file.bytes;
+  }
+  return bytes;
+}
+
+Check check_space(const env::VolumeInfo& volume, std::uint64_t own_bytes, const DoctorPlan& plan) {
+  const auto shown = [](std::uint64_t bytes) { return format_bytes(static_cast<double>(bytes)); };
+  const std::uint64_t room = volume.free_bytes + own_bytes;
+  const std::uint64_t least = std::min(kSpaceNeeded, plan.size_max);
   Check check{"space", Health::kOk,
-              fmt::format("{} free of {}", format_bytes(free),
-                          format_bytes(static_cast<double>(volume.total_bytes))),
-              format_bytes(static_cast<double>(kSpaceNeeded)), ""};
-  if (volume.free_bytes < kSpaceNeeded) {
+              fmt::format("{} free of {}", shown(volume.free_bytes), shown(volume.total_bytes)),
+              shown(least), ""};
+  if (own_bytes > 0) check.found += fmt::format(", {} in the journal", shown(own_bytes));
+  if (room < least) {
     check.health = Health::kFailed;
     check.mend = "free some space, or choose another --data-dir";
     return check;
   }
   if (plan.rate == 0) return check;
-  const double hours = free / static_cast<double>(plan.rate) / 3600;
-  check.found += fmt::format(": {:.1f} h of journal at {}/s", hours,
-                             format_bytes(static_cast<double>(plan.rate)));
+  const std::uint64_t journal = std::min(room, plan.size_max);
+  const auto rate = static_cast<double>(plan.rate);
+  const double hours = static_cast<double>(journal) / rate / 3600;
+  check.found += fmt::format(": {:.1f} h of journal at {}/s", hours, shown(plan.rate));
+  if (journal < room) check.found += fmt::format(", which grows to {}", shown(journal));
   check.needed = fmt::format("{} h (--retention)", plan.retention_hours);
-  if (hours < plan.retention_hours) {
-    check.health = Health::kFailed;
-    check.mend = fmt::format(
-        "{} more, a lower rate, or --retention {:.0f}h",
-        format_bytes((plan.retention_hours - hours) * 3600 * static_cast<double>(plan.rate)),
-        std::max(1.0, hours - 0.5));
+  if (hours >= plan.retention_hours) return check;
+  check.health = Health::kFailed;
+  const double wanted = plan.retention_hours * 3600 * rate;
+  const double more_space = wanted - static_cast<double>(room);
+  const auto also = [&](std::string what) {
+    check.mend += (check.mend.empty() ? "" : " and ") + std::move(what);
+  };
+  if (more_space > 0) also(fmt::format("{} more", format_bytes(more_space)));
+  if (wanted > static_cast<double>(plan.size_max)) {
+    also(fmt::format("[journal] size_max of {} (--config)", format_bytes(wanted)));
   }
+  check.mend += fmt::format(", a lower rate, or --retention {:.0f}h", std::max(1.0, hours - 0.5));
   return check;
 }
 

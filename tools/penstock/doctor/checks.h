@@ -6,6 +6,7 @@
 
 #include "drivers/ring/probe.h"
 #include "env/disk.h"
+#include "penstock/units.h"
 
 #include <cstdint>
 #include <string>
@@ -31,6 +32,7 @@ struct DoctorPlan {
   std::string data_dir;    // where data is to be, or its nearest parent that exists
   std::uint64_t rate = 0;  // bytes a second that will come; 0: not known
   std::uint32_t retention_hours = 24;
+  std::uint64_t size_max = 64 * kGiB;  // [journal] size_max: what the journal may grow to
 };
 
 [[nodiscard]] std::string_view word(Health health);  // "ok", "warning", "failed"
@@ -44,7 +46,11 @@ struct DoctorPlan {
 [[nodiscard]] Check check_durability(const env::VolumeInfo& volume);
 [[nodiscard]] Check check_write_cache(unsigned major, unsigned minor, const std::string& sys);
 [[nodiscard]] Check check_clock(bool synchronised);
-[[nodiscard]] Check check_space(const env::VolumeInfo& volume, const DoctorPlan& plan);
+// `own_bytes`: what a journal that is there already occupies.
+[[nodiscard]] Check check_space(const env::VolumeInfo& volume, std::uint64_t own_bytes,
+                                const DoctorPlan& plan);
+// Bytes of the slots in a data directory; 0 where there is none yet.
+[[nodiscard]] std::uint64_t journal_bytes(env::Volume& volume);
 
 [[nodiscard]] std::vector<Check> run_checks(const DoctorPlan& plan);
 
