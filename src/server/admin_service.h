@@ -33,7 +33,7 @@ struct ServiceReport {
   std::uint64_t snapshots = 0;
   std::uint64_t segments_recycled = 0;
   std::int64_t certificate_expiry = 0;  // seconds since 1970; 0: no HTTPS
-  std::vector<std::string> not_ready;  // reasons beyond fenced and full cells
+  std::vector<std::string> not_ready;   // reasons beyond fenced and full cells
 };
 
 class AdminService final : public http::Service {
