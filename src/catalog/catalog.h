@@ -140,13 +140,18 @@ class Catalog final : public runtime::Agent, public shard::CatalogueSource {
   [[nodiscard]] Task<> abandon(StreamUid uid);
   [[nodiscard]] Task<> open_shards(StreamUid uid);
   [[nodiscard]] Task<> record_opened(StreamUid uid, std::vector<ShardNumber> shards);
+  [[nodiscard]] Task<std::vector<Placed>> ask_open(shard::CommandKind kind,
+                                                   std::vector<Placed> shards,
+                                                   std::uint64_t at_version);
   [[nodiscard]] Task<> reopen_shards(std::vector<Placed> shards, std::uint64_t at_version);
   [[nodiscard]] Task<> trim_shards(std::vector<Placed> shards, std::uint64_t at_version);
 
   // catalog_recover.cc: what a start finds unfinished.
   void recover_live();
+  [[nodiscard]] std::vector<Placed> lost_opens() const;
   [[nodiscard]] Task<> start();
   [[nodiscard]] Task<> resume_reshard(StreamUid uid);
+  [[nodiscard]] Task<> open_again(std::vector<Placed> shards, std::uint64_t at_version);
   [[nodiscard]] Task<> repair(std::vector<Placed> closed, std::vector<Placed> orphans,
                               std::uint64_t at_version);
 

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -116,6 +117,39 @@ void Catalog::recover_live() {
   }
 }
 
+// Shards that are open and known to be opened, but whose cells have not heard of them, or know no more
+// of them than their records: the OPEN was lost.
+std::vector<Catalog::Placed> Catalog::lost_opens() const {
+  std::map<ShardKey, const storage::ShardState*> found;
+  for (const CellShards& cell : recovered_) {
+    for (const storage::ShardState& shard : cell.shards) {
+      const StreamEntry* stream = state_.find(shard.shard.stream);
+      const ShardEntry* entry = stream == nullptr ? nullptr : stream->find(shard.shard.shard);
+      if (entry != nullptr && entry->cell == cell.cell) found.emplace(shard.shard, &shard);
+    }
+  }
+  const auto known = [&](StreamUid uid, const ShardEntry& shard) {
+    const auto at = found.find({uid, shard.number});
+    if (at == found.end()) return false;
+    const storage::ShardState& state = *at->second;
+    // A CLOSE that does not count is undone by an OPEN of its own.
+    return state.closed != 0 ||
+           (state.created_second == shard.created_second &&
+            state.range_begin[0] == shard.begin.high && state.range_begin[1] == shard.begin.low &&
+            state.range_end[0] == shard.end.high && state.range_end[1] == shard.end.low);
+  };
+  std::vector<Placed> lost;
+  for (const auto& [uid, stream] : state_.streams) {
+    if (stream.deleting) continue;
+    for (const ShardEntry& shard : stream.shards) {
+      if (shard.open && shard.opened && !known(uid, shard)) {
+        lost.push_back({{uid, shard.number}, shard.cell});
+      }
+    }
+  }
+  return lost;
+}
+
 // The gate is held until every core has a map: calls find the catalogue in order.
 auto Catalog::start() -> Task<> {
   const Gate::Pass pass = co_await gate_.enter();
@@ -138,7 +172,13 @@ auto Catalog::start() -> Task<> {
       }
     }
   }
+  std::vector<Placed> lost = lost_opens();
   recovered_.clear();
+  if (!orphans.empty() || !closed_by_mistake.empty() || !lost.empty()) ++state_.version;
+  const std::uint64_t repair_version = state_.version;
+  // Once before anything else is asked of the cells, above all before any CLOSE.
+  std::vector<Placed> still_lost =
+      co_await ask_open(shard::CommandKind::kOpenShard, std::move(lost), repair_version);
   co_await publish();
   ready_ = true;
   const Nanos settle_at = settle_time();
@@ -152,9 +192,25 @@ auto Catalog::start() -> Task<> {
       loop_.spawn(finish_create(uid, settle_at));
     }
   }
-  if (!orphans.empty() || !closed_by_mistake.empty()) ++state_.version;
-  const std::uint64_t repair_version = state_.version;
+  if (!still_lost.empty()) loop_.spawn(open_again(std::move(still_lost), repair_version));
   loop_.spawn(repair(std::move(closed_by_mistake), std::move(orphans), repair_version));
+}
+
+// For want of room at the start. Of a split or merge that goes on, the parents are let be: an OPEN must
+// not come behind their CLOSE.
+auto Catalog::open_again(std::vector<Placed> shards, std::uint64_t at_version) -> Task<> {
+  while (!shards.empty()) {
+    co_await loop_.sleep_until(retry_time());
+    std::erase_if(shards, [&](const Placed& placed) {
+      const StreamEntry* stream =
+          alive(placed.shard.stream) ? state_.find(placed.shard.stream) : nullptr;
+      return stream == nullptr || stream->intent;
+    });
+    std::vector<Placed> refused =
+        co_await ask_open(shard::CommandKind::kOpenShard, std::move(shards), at_version);
+    shards = std::move(refused);
+    co_await publish();  // so that cores look for what they did not find
+  }
 }
 
 // Records wait for a newer map where they met a closed shard, so there is one after the reopening.

@@ -184,25 +184,32 @@ auto Catalog::record_opened(StreamUid uid, std::vector<ShardNumber> shards) -> T
   }
 }
 
+// Gives back those that their cells had no room for.
+auto Catalog::ask_open(CommandKind kind, std::vector<Placed> shards, std::uint64_t at_version)
+    -> Task<std::vector<Placed>> {
+  std::vector<Placed> refused;
+  std::deque<CellCommand> commands;
+  for (const Placed& placed : shards) {
+    const StreamEntry* stream = state_.find(placed.shard.stream);
+    const ShardEntry* shard = stream == nullptr ? nullptr : stream->find(placed.shard.shard);
+    if (shard == nullptr || !shard->open) continue;
+    commands.push_back(shard_command(kind, placed.shard.stream, *shard, at_version));
+  }
+  shard::CellCalls calls(cells_, loop_, commands);
+  co_await calls;
+  for (const CellCommand& command : commands) {
+    if (!command.outcome && command.outcome.error().code == ErrorCode::kJournalFull) {
+      refused.push_back({command.shard, command.cell});
+    }
+  }
+  co_return refused;
+}
+
 auto Catalog::reopen_shards(std::vector<Placed> shards, std::uint64_t at_version) -> Task<> {
   while (!shards.empty()) {
-    std::deque<CellCommand> commands;
-    for (const Placed& placed : shards) {
-      const StreamEntry* stream = state_.find(placed.shard.stream);
-      const ShardEntry* shard = stream == nullptr ? nullptr : stream->find(placed.shard.shard);
-      if (shard == nullptr || !shard->open) continue;
-      commands.push_back(
-          shard_command(CommandKind::kReopenShard, placed.shard.stream, *shard, at_version));
-    }
-    if (commands.empty()) co_return;
-    shard::CellCalls calls(cells_, loop_, commands);
-    co_await calls;
-    shards.clear();
-    for (const CellCommand& command : commands) {
-      if (!command.outcome && command.outcome.error().code == ErrorCode::kJournalFull) {
-        shards.push_back({command.shard, command.cell});
-      }
-    }
+    std::vector<Placed> refused =
+        co_await ask_open(CommandKind::kReopenShard, std::move(shards), at_version);
+    shards = std::move(refused);
     if (!shards.empty()) co_await loop_.sleep_until(retry_time());
   }
 }

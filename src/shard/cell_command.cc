@@ -78,10 +78,11 @@ void Cell::apply_open(CellCommand& command, Nanos) {
     shard->key = command.shard;
     shard->next = shard->visible = shard->trim = RecordIndex(control.index);
     shards_.insert_or_assign(command.shard, std::move(made));
-    shard->begin = {control.range_begin[0], control.range_begin[1]};
-    shard->end = {control.range_end[0], control.range_end[1]};
-    shard->created_second = control.created_second;
   }
+  // One that recovery made of its records alone learns the rest now.
+  shard->begin = {control.range_begin[0], control.range_begin[1]};
+  shard->end = {control.range_end[0], control.range_end[1]};
+  shard->created_second = control.created_second;
   shard->catalogue_version = std::max(shard->catalogue_version, control.catalogue_version);
   shard->life = ShardLife::kOpen;
 }

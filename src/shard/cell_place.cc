@@ -72,12 +72,16 @@ void Cell::place_shard(Shard& shard, WallMillis wall) {
       storage::batch_bytes(1, bytes_of(*shard.pending_head)), storage::batch_bytes(count, wanted));
   if (room.empty()) return;
 
-  std::size_t payload = 0;
-  std::uint32_t fitting = 0;
-  for (const PutEntry* e = shard.pending_head; fitting < count; e = e->next) {
-    if (storage::batch_bytes(fitting + 1, payload + bytes_of(*e)) > room.size()) break;
-    payload += bytes_of(*e);
-    ++fitting;
+  std::size_t payload = wanted;
+  std::uint32_t fitting = count;
+  if (storage::batch_bytes(count, wanted) > room.size()) {
+    payload = 0;
+    fitting = 0;
+    for (const PutEntry* e = shard.pending_head; fitting < count; e = e->next) {
+      if (storage::batch_bytes(fitting + 1, payload + bytes_of(*e)) > room.size()) break;
+      payload += bytes_of(*e);
+      ++fitting;
+    }
   }
   PENSTOCK_ASSERT(fitting > 0);
   const WallMillis arrival = std::max(shard.last_arrival, wall);
@@ -90,7 +94,6 @@ void Cell::place_shard(Shard& shard, WallMillis wall) {
     entry.index = shard.next;
     entry.arrival = arrival;
     entry.shard = shard.key.shard;
-    entry.shard_created_second = shard.created_second;
     ++shard.next;
     entry.next = nullptr;
     (ticket.tail == nullptr ? ticket.head : ticket.tail->next) = &entry;

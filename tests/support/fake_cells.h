@@ -241,6 +241,8 @@ class FakeCells final : public shard::CellPlane {
     shard.state.shard = command.shard;
     shard.state.catalogue_version = command.control.catalogue_version;
     shard.state.created_second = command.control.created_second;
+    std::ranges::copy(command.control.range_begin, shard.state.range_begin);
+    std::ranges::copy(command.control.range_end, shard.state.range_end);
     shard.state.closed = 0;
     shard.takes_records = true;
     ++at.lsn;

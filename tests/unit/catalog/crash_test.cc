@@ -319,6 +319,58 @@ TEST(Crash, AStreamThatIsDeletedTakesItsKeptShardsAlong) {
   world.check_quiet();
 }
 
+// The catalogue knows that it was durable, so nothing else would ever send it again.
+TEST(Crash, AnOpenThatACellHasLostIsSentAgain) {
+  for (const bool records_left : {false, true}) {
+    for (const bool full : {false, true}) {
+      World world;
+      world.run();
+      EXPECT_EQ(world.create("s", 2), "");
+      const StreamUid uid = world.stream("s").uid;
+      const ShardEntry shard = world.stream("s").shards[1];
+      const ShardKey key{uid, shard.number};
+      auto& cell = world.cells.cell(shard.cell);
+      const std::uint64_t next = cell.shards[key].state.next_index;
+      cell.shards.erase(key);
+      if (records_left) {
+        cell.shards[key].state.shard = key;
+        cell.shards[key].state.next_index = next;
+      }
+      cell.full = full;
+      world.crash(0);
+      for (int i = 0; i < 200 && full; ++i) world.turn();
+      cell.full = false;
+      world.run();
+      world.check_quiet();
+      const storage::ShardState& state = cell.shards[key].state;
+      EXPECT_EQ(state.created_second, shard.created_second);
+      EXPECT_EQ(state.range_begin[0], shard.begin.high);
+      EXPECT_EQ(state.range_end[1], shard.end.low);
+      if (records_left) {
+        EXPECT_GE(state.next_index, next);
+      }
+      EXPECT_TRUE(world.cells.put(shard.cell, key, world.wall));
+    }
+  }
+}
+
+// It must not come behind the CLOSE that the start sends for a split it found.
+TEST(Crash, AnOpenSentAgainDoesNotUndoTheCloseOfASplit) {
+  World world;
+  world.run();
+  EXPECT_EQ(world.create("s", 1), "");
+  const ShardEntry shard = world.stream("s").shards[0];
+  const ShardKey key{world.stream("s").uid, shard.number};
+  const std::size_t frames = world.cells.catalogue().size();
+  world.ask(split_call("0", kMiddle));
+  while (world.cells.catalogue().size() == frames) ASSERT_TRUE(world.turn());
+  world.cells.cell(shard.cell).shards[key].state.created_second = 0;
+  world.crash(0);
+  world.run();
+  world.check_quiet();
+  EXPECT_EQ(shard_count(world), 3U);
+}
+
 #ifdef PENSTOCK_SABOTAGE
 // The checks above can fail: children opened before their parents' close are noticed at once.
 TEST(Crash, ChildrenOpenedEarlyAreNoticed) {
