@@ -49,14 +49,15 @@ bool Cell::take(PutEntry& entry, Shard* shard, Nanos now) {
     ++counters_.records_refused;
     return false;
   };
+  // A fenced cell could not store the opening of a shard that the catalogue has already shown: no
+  // newer map will show another.
+  if (shard == nullptr && failed_) return refuse(ErrorCode::kFenced);
   if (shard == nullptr || shard->life != ShardLife::kOpen || shard->removed) {
     return refuse(ErrorCode::kWrongShard);
   }
   if (shard->refusing == entry.request->serial) return refuse(shard->refusal);
   if (failed_) return refuse(ErrorCode::kFenced);
-  if (journal_.append_state(false) == storage::AppendState::kFull) {
-    return refuse(ErrorCode::kJournalFull);
-  }
+  if (full_) return refuse(ErrorCode::kJournalFull);
   if (!shard->write_bytes.admits(now) || !shard->write_records.admits(now)) {
     ++counters_.records_throttled;
     return refuse(ErrorCode::kThrottled);
@@ -94,6 +95,7 @@ runtime::WorkCount Cell::settle(Nanos now, WallMillis wall) {
   turn_now_ = now;
   turn_wall_ = wall;
   runtime::WorkCount work = journal_.poll(now, wall, retention_now_);
+  full_ = journal_.append_state(false) == storage::AppendState::kFull;
   covered_ = std::max(covered_, journal_.durable());
   while (ticket_count_ > (ticket_open_ ? 1U : 0U)) {
     Ticket& ticket = tickets_[first_ticket_];

@@ -120,7 +120,7 @@ TEST(Cell, AFailedWriteLeavesOutcomesUnknownAndTheRestReadable) {
   EXPECT_EQ(rig.take(after, key_of(1)), 0U);
   EXPECT_EQ(after.entries[0].error, ErrorCode::kFenced);
   EXPECT_EQ(rig.all(key_of(1)), good.texts);
-  // A shard whose opening could not be stored: later, not never.
+  // A shard whose opening could not be stored: later, not never, and said at once.
   const Result<> opened = rig.command(CommandKind::kOpenShard, key_of(2));
   ASSERT_FALSE(opened.has_value());
   EXPECT_EQ(opened.error().code, ErrorCode::kFenced);
@@ -128,6 +128,9 @@ TEST(Cell, AFailedWriteLeavesOutcomesUnknownAndTheRestReadable) {
   const ReadRequest missing = rig.read(key_of(2), ReadStart::kTrimHorizon, sink);
   ASSERT_FALSE(missing.outcome.has_value());
   EXPECT_EQ(missing.outcome.error().code, ErrorCode::kFenced);
+  Call unopened(4, 1, "d", kNever);
+  EXPECT_EQ(rig.take(unopened, key_of(2)), 0U);
+  EXPECT_EQ(unopened.entries[0].error, ErrorCode::kFenced) << "no map will be newer";
 }
 
 TEST(Cell, AnEntryPastItsDeadlineIsUnknownInFlightAndRefusedBefore) {
@@ -226,6 +229,30 @@ TEST(Cell, WhereEvenTheReserveIsUsedUpCommandsAreRefusedUntilASnapshotMakesRoom)
   ASSERT_TRUE(rig.command(recycle).has_value());
   CellCommand again = decision();
   EXPECT_TRUE(rig.command(again).has_value());
+}
+
+// As recovery leaves a shard whose OPEN is lost and whose records are not.
+TEST(Cell, AShardKnownByItsRecordsAloneLearnsTheRestFromALaterOpen) {
+  CellRig rig;
+  ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(1)).has_value());
+  Call call(1, 3, "a", kNever);
+  ASSERT_EQ(rig.take(call, key_of(1)), 3U);
+  rig.run();
+  Shard& shard = *rig.cell->find(key_of(1));
+  shard.created_second = 0;
+  shard.end = {};
+  shard.catalogue_version = 0;
+  CellCommand open;
+  open.kind = CommandKind::kOpenShard;
+  open.shard = key_of(1);
+  open.control.catalogue_version = 9;
+  open.control.created_second = 1'700'000'000;
+  open.control.range_end[0] = open.control.range_end[1] = UINT64_MAX;
+  ASSERT_TRUE(rig.command(open).has_value());
+  EXPECT_EQ(shard.created_second, 1'700'000'000);
+  EXPECT_EQ(shard.end, base::kHashKeyMax);
+  EXPECT_EQ(shard.next, RecordIndex(3)) << "its numbers go on";
+  EXPECT_EQ(rig.all(key_of(1)), call.texts);
 }
 
 }  // namespace
