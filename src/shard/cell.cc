@@ -134,6 +134,7 @@ void Cell::settle_ticket(Ticket& ticket, bool durable, Nanos now) {
   }
   ticket.head = ticket.tail = nullptr;
   ticket.entries = 0;
+  ticket.deadline = runtime::kNever;
   for (CellCommand* command : ticket.commands) {
     if (!durable) {
       command->outcome = fail(ErrorCode::kUnknownOutcome);
@@ -195,36 +196,44 @@ void Cell::refuse_pending(ErrorCode error, Nanos now) {
   }
 }
 
+// Entries lie in the order in which they were placed, not of their calls: an old one may stand behind a
+// younger one. So a list keeps its earliest deadline, and is walked only when that has passed.
 void Cell::expire(Nanos now) {
-  const auto late = [now](const PutEntry& entry) { return entry.request->deadline < now; };
-  // Entries of one call share a deadline and calls come in order, so heads are the oldest.
   for (std::size_t i = 0; i < ticket_count_; ++i) {
     Ticket& ticket = tickets_[(first_ticket_ + i) % kTickets];
-    if (ticket.head == nullptr || !late(*ticket.head)) continue;
-    PutEntry* keep_head = nullptr;
-    PutEntry* keep_tail = nullptr;
-    std::uint32_t kept = 0;
-    for (PutEntry* entry = ticket.head; entry != nullptr;) {
-      PutEntry* following = entry->next;
-      entry->next = nullptr;
-      if (late(*entry)) {
-        refuse(*entry, ErrorCode::kUnknownOutcome, now);
-      } else {
-        (keep_tail == nullptr ? keep_head : keep_tail->next) = entry;
-        keep_tail = entry;
-        ++kept;
-      }
-      entry = following;
-    }
-    ticket.head = keep_head;
-    ticket.tail = keep_tail;
-    ticket.entries = kept;
+    if (ticket.deadline >= now) continue;
+    const Kept kept = refuse_late(ticket.head, ErrorCode::kUnknownOutcome, now);
+    ticket.head = kept.head;
+    ticket.tail = kept.tail;
+    ticket.entries = kept.entries;
+    ticket.deadline = kept.deadline;
   }
   for (Shard* shard = touched_head_; shard != nullptr; shard = shard->next_touched) {
-    while (shard->pending_head != nullptr && late(*shard->pending_head)) {
-      refuse(shard->pop(), ErrorCode::kOverloaded, now);
-    }
+    if (shard->pending_deadline >= now) continue;
+    const Kept kept = refuse_late(shard->pending_head, ErrorCode::kOverloaded, now);
+    shard->pending_head = kept.head;
+    shard->pending_tail = kept.tail;
+    shard->pending_deadline = kept.deadline;
   }
+}
+
+// Those that are late have their outcome then; the others stay a list, in their order.
+Cell::Kept Cell::refuse_late(PutEntry* entry, ErrorCode error, Nanos now) {
+  Kept kept;
+  while (entry != nullptr) {
+    PutEntry* following = entry->next;
+    entry->next = nullptr;
+    if (entry->request->deadline < now) {
+      refuse(*entry, error, now);
+    } else {
+      (kept.tail == nullptr ? kept.head : kept.tail->next) = entry;
+      kept.tail = entry;
+      ++kept.entries;
+      kept.deadline = std::min(kept.deadline, entry->request->deadline);
+    }
+    entry = following;
+  }
+  return kept;
 }
 
 }  // namespace penstock::shard

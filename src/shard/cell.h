@@ -91,12 +91,18 @@ class Cell {
     PutEntry* head = nullptr;
     PutEntry* tail = nullptr;
     std::uint32_t entries = 0;
+    Nanos deadline = runtime::kNever;  // no entry's is earlier
     std::vector<Placed> placed;
     std::vector<CellCommand*> commands;
   };
   static constexpr std::size_t kTickets = 16;
   static constexpr std::size_t kPlacedPerBlock = 8192;
-  struct ActiveRead;
+  struct Kept {
+    PutEntry* head = nullptr;
+    PutEntry* tail = nullptr;
+    std::uint32_t entries = 0;
+    Nanos deadline = runtime::kNever;
+  };
 
   void place_shard(Shard& shard, WallMillis wall);
   [[nodiscard]] bool place_command(CellCommand& command);
@@ -108,6 +114,7 @@ class Cell {
   void refuse_pending(ErrorCode error, Nanos now);
   void refuse_commands(ErrorCode error, Nanos now);
   void refuse(PutEntry& entry, ErrorCode error, Nanos now);
+  [[nodiscard]] Kept refuse_late(PutEntry* entry, ErrorCode error, Nanos now);
   void touch(Shard& shard);
   void apply_open(CellCommand& command, Nanos now);
   void apply_close(CellCommand& command);
@@ -135,6 +142,7 @@ class Cell {
   bool ticket_open_ = false;
   Lsn covered_;  // the durable prefix that `shards_` shows as visible
   bool failed_ = false;
+  bool full_ = false;  // the journal takes no more data, as of this turn's `settle`
   Nanos turn_now_;
   WallMillis turn_wall_;
   CellCounters counters_;

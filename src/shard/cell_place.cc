@@ -96,6 +96,7 @@ void Cell::place_shard(Shard& shard, WallMillis wall) {
     entry.shard = shard.key.shard;
     ++shard.next;
     entry.next = nullptr;
+    ticket.deadline = std::min(ticket.deadline, entry.request->deadline);
     (ticket.tail == nullptr ? ticket.head : ticket.tail->next) = &entry;
     ticket.tail = &entry;
   }

@@ -12,8 +12,10 @@
 #include "penstock/units.h"
 #include "quota/token_bucket.h"
 #include "route/map.h"
+#include "runtime/work.h"
 #include "shard/requests.h"
 
+#include <algorithm>
 #include <cstdint>
 
 namespace penstock::shard {
@@ -38,6 +40,7 @@ struct Shard {
 
   PutEntry* pending_head = nullptr;
   PutEntry* pending_tail = nullptr;
+  Nanos pending_deadline = runtime::kNever;  // no pending entry's is earlier
   Shard* next_touched = nullptr;
   std::uint32_t blocks_in_flight = 0;  // blocks that hold batches of it
   std::uint32_t reads_in_flight = 0;
@@ -57,11 +60,13 @@ struct Shard {
       pending_tail->next = &entry;
     }
     pending_tail = &entry;
+    pending_deadline = std::min(pending_deadline, entry.request->deadline);
   }
   PutEntry& pop() {
     PENSTOCK_ASSERT(pending_head != nullptr);
     PutEntry& entry = *pending_head;
     pending_head = entry.next;
+    if (pending_head == nullptr) pending_deadline = runtime::kNever;
     return entry;
   }
   // Nothing on this core refers to it.

@@ -154,6 +154,40 @@ TEST(Cell, AnEntryPastItsDeadlineIsUnknownInFlightAndRefusedBefore) {
   EXPECT_EQ(rig.all(key_of(1)), flying.texts) << "0 or 1 copy: here 1; the refused ones never";
 }
 
+// A block lists entries shard by shard, a shard by arrival: neither is the order of deadlines.
+TEST(Cell, AnEntryBehindOneThatMayWaitLongerKeepsItsDeadline) {
+  drivers::SimStorageOptions slow;
+  slow.write_nanos_min = slow.write_nanos_max = 10 * kNanosPerSecond;
+  CellRig rig(slow);
+  ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(1)).has_value());
+  ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(2)).has_value());
+  const Nanos soon = rig.time.now() + kNanosPerSecond;
+  const Nanos late = rig.time.now() + 5 * kNanosPerSecond;
+  Call patient(1, 2, "a", late);
+  Call urgent(2, 2, "b", soon);
+  ASSERT_EQ(rig.take(patient, key_of(1)), 2U);
+  ASSERT_EQ(rig.take(urgent, key_of(2)), 2U);
+  rig.turn();
+  // As one that comes again by a newer map, behind those that came meanwhile.
+  Call pending_patient(3, 1, "c", late);
+  Call pending_urgent(4, 2, "d", soon);
+  ASSERT_EQ(rig.take(pending_patient, key_of(1)), 1U);
+  ASSERT_EQ(rig.take(pending_urgent, key_of(1)), 2U);
+  rig.time.advance_to(soon + 1);
+  rig.cell->expire(rig.time.now());
+  ASSERT_EQ(rig.settled_entries.size(), 4U);
+  for (const PutEntry& entry : urgent.entries) EXPECT_EQ(entry.error, ErrorCode::kUnknownOutcome);
+  for (const PutEntry& entry : pending_urgent.entries) {
+    EXPECT_EQ(entry.error, ErrorCode::kOverloaded);
+  }
+  rig.run();
+  EXPECT_EQ(rig.settled_entries.size(), 7U);
+  for (const PutEntry& entry : patient.entries) EXPECT_TRUE(entry.stored);
+  EXPECT_TRUE(pending_patient.entries[0].stored);
+  EXPECT_EQ(rig.all(key_of(1)), (std::vector<std::string>{"a0", "a1", "c0"}));
+  EXPECT_EQ(rig.all(key_of(2)), urgent.texts);
+}
+
 TEST(Cell, ExpiryHidesWhatIsTooOldAndNothingYounger) {
   CellRig rig;
   ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(1)).has_value());
