@@ -76,7 +76,7 @@ std::optional<proto::KinesisError> KinesisService::check_put(
   if (scan.data_bytes_max > stream.record_bytes_max) {
     return record_too_large(scan.data_bytes_max, stream.record_bytes_max, stream.name, account);
   }
-  const std::uint64_t bytes = scan.data_bytes + scan.key_characters;
+  const std::uint64_t bytes = scan.data_bytes + scan.key_bytes;
   if (kind == PutCall::kPutRecords && bytes > options_.put_bytes_max) {
     return invalid_argument("Records of " + std::to_string(bytes) +
                             " bytes with their partition keys exceed the limit of " +

@@ -18,12 +18,18 @@ namespace {
 
 // --- The scan ---------------------------------------------------------------------------------
 
+// REQUIRES: below the surrogates, as every escape that the scan understands.
+constexpr std::uint32_t utf8_bytes(std::uint32_t code_point) {
+  return code_point < 0x80 ? 1 : code_point < 0x800 ? 2 : 3;
+}
+
 struct Text {
   const char* begin = nullptr;
   std::string_view as_sent;  // from there
   bool escaped = false;
   bool ascii = true;
   std::size_t escape_savings = 0;  // characters fewer once unescaped, each escape counting as one
+  std::size_t bytes_saved = 0;     // bytes fewer
 };
 
 class Scanner {
@@ -105,6 +111,7 @@ bool Scanner::read_string(Text& out) {
     if (escape.characters == 0 || at_ + escape.characters > end_) return false;
     out.escaped = true;
     out.escape_savings += escape.characters - 1;
+    out.bytes_saved += escape.characters - utf8_bytes(escape.code_point);
     at_ += escape.characters;
   }
   out.begin = from;
@@ -132,6 +139,7 @@ bool Scanner::read_key(ScannedRecord& record) {
   record.key_escaped = text.escaped;
   record.key_at = offset(text.begin);
   record.key_characters = static_cast<std::uint32_t>(text.as_sent.size());
+  record.key_bytes = static_cast<std::uint32_t>(text.as_sent.size() - text.bytes_saved);
   return true;
 }
 
@@ -229,7 +237,7 @@ std::optional<bool> Scanner::stream_member(std::string_view name) {
 bool Scanner::complete(const ScannedRecord& record) {
   if (!record.has_data || !record.has_key) return false;
   out_.data_bytes += record.data_bytes;
-  out_.key_characters += record.key_characters;
+  out_.key_bytes += record.key_bytes;
   if (record.data_bytes > out_.data_bytes_max) out_.data_bytes_max = record.data_bytes;
   ++out_.count;
   return true;
@@ -390,6 +398,7 @@ void general_put(PutCall call, std::span<const Value> values, std::span<char> bo
     ScannedRecord& record = records[out.count++];
     record = {.key_at = writer.put(key.text),
               .key_characters = static_cast<std::uint32_t>(key.text.size()),
+              .key_bytes = static_cast<std::uint32_t>(key.text.size()),
               .data_at = writer.put(data.text),
               .data_characters = static_cast<std::uint32_t>(data.text.size()),
               .data_bytes = static_cast<std::uint32_t>(base64_decoded_bytes(data.text)),
@@ -397,7 +406,7 @@ void general_put(PutCall call, std::span<const Value> values, std::span<char> bo
               .has_data = true,
               .has_hash = hash.present};
     out.data_bytes += record.data_bytes;
-    out.key_characters += record.key_characters;
+    out.key_bytes += record.key_bytes;
     out.data_bytes_max = std::max(out.data_bytes_max, record.data_bytes);
     if (!hash.present) return;
     const std::optional<base::HashKey> parsed = base::HashKey::parse(hash.text);

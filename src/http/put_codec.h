@@ -4,7 +4,7 @@
 // What the scan does not understand (members it does not know, a member given twice, an escape beyond
 // the simple ones, anything that breaks a constraint) it leaves to the general path, which finds the
 // body untouched and gives the service's own messages. So the scan accepts only what is certainly
-// valid, and both paths must agree on that: tests/fuzz/put_codec_fuzz.cc holds them to it.
+// valid, and both paths must agree on that: tests/fuzz/json_request_fuzz.cc holds them to it.
 //
 // Shape      1..500 records; keys 1..256 characters of valid UTF-8; bodies below 4 GiB
 // Owner      one core. The body belongs to the exchange and is followed by 64 readable bytes
@@ -34,6 +34,7 @@ inline constexpr std::uint32_t kRecordDataBytesMax = 10'485'760;  // the contrac
 struct ScannedRecord {
   std::uint32_t key_at = 0;
   std::uint32_t key_characters = 0;  // bytes as sent
+  std::uint32_t key_bytes = 0;       // unescaped
   std::uint32_t data_at = 0;
   std::uint32_t data_characters = 0;  // bytes as sent
   std::uint32_t data_bytes = 0;       // decoded
@@ -52,7 +53,7 @@ struct ScannedPut {
   std::uint32_t count = 0;
   std::uint32_t data_bytes_max = 0;  // of its largest record
   std::uint64_t data_bytes = 0;
-  std::uint64_t key_characters = 0;
+  std::uint64_t key_bytes = 0;  // unescaped
 };
 
 enum class PutCall : std::uint8_t { kPutRecord, kPutRecords };

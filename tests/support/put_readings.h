@@ -22,6 +22,10 @@ struct PutReading {
   std::string stream_name = {};
   std::string stream_arn = {};
   std::string sequence_for_ordering = {};
+  // What limits are checked against.
+  std::uint64_t data_bytes = 0;
+  std::uint64_t key_bytes = 0;
+  std::uint32_t data_bytes_max = 0;
   std::vector<Record> records;
   friend bool operator==(const PutReading&, const PutReading&) = default;
 };
@@ -44,6 +48,9 @@ inline PutReading read_entries(PaddedBody& body, const http::ScannedPut& scan,
   PutReading reading{.stream_name = std::string(scan.stream_name),
                      .stream_arn = std::string(scan.stream_arn),
                      .sequence_for_ordering = std::string(scan.sequence_for_ordering),
+                     .data_bytes = scan.data_bytes,
+                     .key_bytes = scan.key_bytes,
+                     .data_bytes_max = scan.data_bytes_max,
                      .records = {}};
   std::vector<shard::PutEntry> entries(scan.count);
   http::materialise_put(body.text(), records.first(scan.count), entries);

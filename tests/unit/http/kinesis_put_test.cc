@@ -70,6 +70,20 @@ TEST(KinesisPut, RefusesCallsBeyondTenMebibytesWhole) {
   EXPECT_TRUE(kinesis.data.log("fleet", 0).records.empty());
 }
 
+// Ten bytes less than the limit, and so within it however the keys are written.
+TEST(KinesisPut, EscapesDoNotCountTowardsTheLimitOfACall) {
+  std::string escaped;
+  for (int i = 0; i < 40; ++i) escaped += "\\u0061";
+  const std::string plain(40, 'a');
+  for (const std::string& key : {escaped, plain}) {
+    KinesisHarness kinesis;
+    kinesis.data.add_stream("fleet", 1);
+    EXPECT_EQ(kinesis.call("PutRecords", records_body(10, 1'048'535 - 1, key)).status, 200);
+    EXPECT_EQ(kinesis.call("PutRecords", records_body(10, 1'048'535 + 1, key)).status, 400);
+    EXPECT_EQ(kinesis.service.counters().put_general, 0U);
+  }
+}
+
 TEST(KinesisPut, TellsOfTooManyRecordsAsTheServiceDoes) {
   KinesisHarness kinesis;
   kinesis.data.add_stream("fleet", 1);

@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,20 @@ using test::fast_reading;
 using test::general_reading;
 using test::PutReading;
 
-void expect_fast(PutCall call, const std::string& body, const PutReading& wanted) {
+// What the limits count is what was unescaped and decoded, on either path.
+PutReading with_totals(PutReading reading) {
+  for (const PutReading::Record& record : reading.records) {
+    const auto bytes = static_cast<std::uint32_t>(record.data.size());
+    reading.data_bytes += bytes;
+    reading.key_bytes += record.key.size();
+    reading.data_bytes_max = std::max(reading.data_bytes_max, bytes);
+  }
+  return reading;
+}
+
+void expect_fast(PutCall call, const std::string& body, const PutReading& reading) {
   SCOPED_TRACE(body);
+  const PutReading wanted = with_totals(reading);
   const std::optional<PutReading> fast = fast_reading(call, body);
   ASSERT_TRUE(fast);
   EXPECT_EQ(*fast, wanted);
@@ -26,8 +39,9 @@ void expect_fast(PutCall call, const std::string& body, const PutReading& wanted
 }
 
 // Valid, but left to the general path.
-void expect_general(PutCall call, const std::string& body, const PutReading& wanted) {
+void expect_general(PutCall call, const std::string& body, const PutReading& reading) {
   SCOPED_TRACE(body);
+  const PutReading wanted = with_totals(reading);
   EXPECT_FALSE(fast_reading(call, body));
   EXPECT_EQ(general_reading(call, body), wanted);
 }
