@@ -1,5 +1,7 @@
 #include "http/sigv4_verify.h"
 
+#include "http/echo.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -163,10 +165,10 @@ Sigv4Verifier::Refusal Sigv4Verifier::read_header_form(const Exchange& exchange,
       missing +=
           "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. ";
     }
-    return incomplete(fmt::format("{}Authorization={}", missing, authorization));
+    return incomplete(fmt::format("{}Authorization={}", missing, echo(authorization)));
   }
   if (parts.algorithm != proto::kSigv4Algorithm) {
-    return incomplete(fmt::format("Unsupported AWS 'algorithm': '{}'.", parts.algorithm));
+    return incomplete(fmt::format("Unsupported AWS 'algorithm': '{}'.", echo(parts.algorithm)));
   }
   claim.algorithm = parts.algorithm;
   claim.signed_headers = parts.signed_headers;
@@ -188,7 +190,7 @@ Sigv4Verifier::Refusal Sigv4Verifier::read_query_form(const Exchange& exchange,
   }
   if (!missing.empty()) return incomplete(missing + "Re-examine the query-string parameters.");
   if (claim.decoded[0] != proto::kSigv4Algorithm) {
-    return incomplete(fmt::format("Unsupported AWS 'algorithm': '{}'.", claim.decoded[0]));
+    return incomplete(fmt::format("Unsupported AWS 'algorithm': '{}'.", echo(claim.decoded[0])));
   }
   const auto expires = parameter(exchange.target, "X-Amz-Expires");
   claim.expires = expires ? number(*expires) : kAllowedSeconds;
@@ -228,14 +230,14 @@ Sigv4Verifier::Refusal Sigv4Verifier::check_scope(const Claim& claim) const {
   if (scope.terminator != proto::kSigv4Terminator) {
     return invalid(
         fmt::format("Credential should be scoped with a valid terminator: '{}', not '{}'. ",
-                    proto::kSigv4Terminator, scope.terminator));
+                    proto::kSigv4Terminator, echo(scope.terminator)));
   }
   if (scope.service != service_) {
     return invalid(fmt::format("Credential should be scoped to correct service: '{}'. ", service_));
   }
   if (scope.region != region_) {
-    return invalid(
-        fmt::format("Credential should be scoped to a valid region, not '{}'. ", scope.region));
+    return invalid(fmt::format("Credential should be scoped to a valid region, not '{}'. ",
+                               echo(scope.region)));
   }
   return std::nullopt;
 }
@@ -246,7 +248,7 @@ Sigv4Verifier::Refusal Sigv4Verifier::check_time(const Claim& claim, WallMillis 
     return incomplete(
         fmt::format("Date must be in ISO-8601 'basic format'. Got '{}'. See "
                     "http://en.wikipedia.org/wiki/ISO_8601",
-                    claim.date));
+                    echo(claim.date)));
   }
   // A view: every request comes by here, and must not allocate.
   const auto date_characters = proto::sigv4_date_time(*second);
@@ -255,7 +257,7 @@ Sigv4Verifier::Refusal Sigv4Verifier::check_time(const Claim& claim, WallMillis 
     return invalid(fmt::format(
         "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
         "'{}' != '{}', from '{}'.",
-        claim.scope.date, date.substr(0, 8), claim.date));
+        echo(claim.scope.date), date.substr(0, 8), echo(claim.date)));
   }
   const std::int64_t now = wall.raw() / 1000;
   if (*second > now + kAllowedSeconds) {

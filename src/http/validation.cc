@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "http/base64.h"
+#include "http/echo.h"
 #include "http/errors.h"
 
 #include <fmt/format.h>
@@ -21,14 +22,6 @@ constexpr std::string_view kListFound = "Start of list found where not expected"
 constexpr std::string_view kStructureFound = "Start of structure or map found where not expected.";
 constexpr std::string_view kNumberClass =
     "class com.amazon.coral.value.json.numbers.TruncatingBigNumber";
-
-// Never in the middle of a character.
-std::string_view cut(std::string_view text) {
-  if (text.size() <= kEchoMax) return text;
-  std::size_t end = kEchoMax;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return text.substr(0, end);
-}
 
 bool is_number(element_type type) {
   return type == element_type::INT64 || type == element_type::UINT64 ||

@@ -3,7 +3,7 @@
 // service's own messages.
 //
 // Shape      members in the service's fixed order; at most 10 findings are reported. Values echoed in
-//            a message are cut at kEchoMax, so that a refusal is never larger than what it refuses
+//            a message are cut (http/echo.h), so that a refusal is never larger than what it refuses
 // Owner      tables are constants; a Value borrows its text from the parsed document
 // Allocates  for structures and lists
 // Source     the Kinesis contract: error bodies, shapes and constraints; docs/kinesis-compatibility.md
@@ -42,7 +42,6 @@ enum class Needed : std::uint8_t {
 };
 
 inline constexpr std::int64_t kNoBound = INT64_MAX;
-inline constexpr std::size_t kEchoMax = 2048;
 // No list or map may have so many; what lies beyond is counted alone.
 inline constexpr std::size_t kElementsRead = 1000;
 inline constexpr std::size_t kFindingsMax = 10;

@@ -2,6 +2,8 @@
 // signed by the client half, changed one thing at a time.
 #include "http/sigv4_verify.h"
 
+#include "http/echo.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -180,6 +182,43 @@ TEST_F(Sigv4Verify, RefusesOtherAlgorithms) {
   replace("Authorization", "AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256");
   EXPECT_EQ(verdict(),
             "IncompleteSignatureException: Unsupported AWS 'algorithm': 'AWS4-ECDSA-P256-SHA256'.");
+}
+
+// A refusal is a JSON string: valid UTF-8, and no longer than it must be.
+TEST_F(Sigv4Verify, RepeatsLittleAndOnlyText) {
+  const std::string bytes(20'000, '\xff');
+  const std::string shown(2048, '?');
+  set("Authorization", bytes);
+  EXPECT_TRUE(verdict().ends_with(" Authorization=" + shown));
+  fields_.pop_back();
+  sign();
+  replace("Authorization", "AWS4-HMAC-SHA256", bytes);
+  EXPECT_EQ(verdict(),
+            "IncompleteSignatureException: Unsupported AWS 'algorithm': '" + shown + "'.");
+  replace("Authorization", bytes, "AWS4-HMAC-SHA256");
+  ASSERT_EQ(verdict(), "");
+  replace("Authorization", "us-east-1", bytes);
+  EXPECT_TRUE(verdict().ends_with("not '" + shown + "'. "));
+  replace("Authorization", bytes, "us-east-1");
+  replace("Authorization", "aws4_request", bytes);
+  EXPECT_TRUE(verdict().ends_with("not '" + shown + "'. "));
+  replace("Authorization", bytes, "aws4_request");
+  replace("Authorization", "20131202", bytes);
+  EXPECT_NE(verdict().find("'" + shown + "' != '20131202'"), std::string::npos);
+  replace("Authorization", bytes, "20131202");
+  value("X-Amz-Date") = bytes;
+  EXPECT_NE(verdict().find("Got '" + shown + "'."), std::string::npos);
+}
+
+TEST(Echo, KeepsCharactersWhole) {
+  const std::string euro = "\xE2\x82\xAC";
+  std::string many;
+  for (int i = 0; i < 1000; ++i) many += euro;
+  EXPECT_EQ(echo(many), many.substr(0, 2046));
+  EXPECT_EQ(cut(many), many.substr(0, 2046));
+  EXPECT_EQ(echo("a" + euro + "\xF0\x9F\x98\x80z"), "a" + euro + "\xF0\x9F\x98\x80z");
+  EXPECT_EQ(echo("\xE2\x82"), "??");
+  EXPECT_EQ(echo("\xC0\xAF\xED\xA0\x80\xF4\x90\x80\x80\xE0\x80\x80"), "????????????");
 }
 
 TEST_F(Sigv4Verify, RefusesUnknownKeysAndTokens) {
