@@ -27,40 +27,45 @@ struct FrontDoorCounters {
   std::array<std::uint64_t, kRejections> rejected{};  // by Rejection; names from `describe`
 };
 
-// Every counter of every core in Prometheus' terms: `metric(name, help)` once a metric, then
+// Every counter of every core in Prometheus' terms: `metric(name, type, help)` once a metric, then
 // `sample(core, reason, value)` for `cores` of them; the reason is empty but for refusals.
 template <class Get, class Metric, class Sample>
 void write_metrics(std::size_t cores, const Get& get, const Metric& metric, const Sample& sample) {
   struct Row {
     std::string_view name;
+    std::string_view type;
     std::string_view help;
     std::uint64_t FrontDoorCounters::* value;
   };
   using C = FrontDoorCounters;
   static constexpr Row kRows[] = {
-      {"penstock_http_connections_open", "Connections open now.", &C::connections_open},
-      {"penstock_http_connections_total", "Connections accepted.", &C::connections},
-      {"penstock_http_connections_refused_total", "Connections over the limit of this core.",
-       &C::connections_refused},
-      {"penstock_http_requests_total", "Requests handed to the service.", &C::requests},
-      {"penstock_http_received_bytes_total", "Bytes received, before decryption.", &C::bytes_in},
-      {"penstock_http_sent_bytes_total", "Bytes sent, after encryption.", &C::bytes_out},
-      {"penstock_tls_handshakes_total", "TLS handshakes completed.", &C::tls_handshakes},
-      {"penstock_tls_failures_total", "TLS sessions that failed.", &C::tls_failures},
-      {"penstock_http_idle_closed_total", "Connections closed for want of a request.",
+      {"penstock_http_connections_open", "gauge", "Connections open now.", &C::connections_open},
+      {"penstock_http_connections_total", "counter", "Connections accepted.", &C::connections},
+      {"penstock_http_connections_refused_total", "counter",
+       "Connections over the limit of this core.", &C::connections_refused},
+      {"penstock_http_requests_total", "counter", "Requests handed to the service.", &C::requests},
+      {"penstock_http_received_bytes_total", "counter", "Bytes received, before decryption.",
+       &C::bytes_in},
+      {"penstock_http_sent_bytes_total", "counter", "Bytes sent, after encryption.", &C::bytes_out},
+      {"penstock_tls_handshakes_total", "counter", "TLS handshakes completed.", &C::tls_handshakes},
+      {"penstock_tls_failures_total", "counter", "TLS sessions that failed.", &C::tls_failures},
+      {"penstock_http_idle_closed_total", "counter", "Connections closed for want of a request.",
        &C::idle_closed},
-      {"penstock_http_write_stalled_total", "Connections closed because the peer took nothing.",
-       &C::write_stalled},
-      {"penstock_http_aborted_total", "Connections that the peer left half way.", &C::aborted},
-      {"penstock_http_memory_waits_total", "Bodies that waited for memory.", &C::memory_waits},
-      {"penstock_http_answer_waits_total", "Requests that waited for memory for their answers.",
-       &C::answer_waits},
+      {"penstock_http_write_stalled_total", "counter",
+       "Connections closed because the peer took nothing.", &C::write_stalled},
+      {"penstock_http_aborted_total", "counter", "Connections that the peer left half way.",
+       &C::aborted},
+      {"penstock_http_memory_waits_total", "counter", "Bodies that waited for memory.",
+       &C::memory_waits},
+      {"penstock_http_answer_waits_total", "counter",
+       "Requests that waited for memory for their answers.", &C::answer_waits},
   };
   for (const Row& row : kRows) {
-    metric(row.name, row.help);
+    metric(row.name, row.type, row.help);
     for (std::size_t core = 0; core < cores; ++core) sample(core, "", get(core).*row.value);
   }
-  metric("penstock_http_rejected_total", "Requests refused before the service saw them.");
+  metric("penstock_http_rejected_total", "counter",
+         "Requests refused before the service saw them.");
   for (std::size_t core = 0; core < cores; ++core) {
     for (std::size_t i = 1; i < kRejections; ++i) {
       sample(core, describe(static_cast<Rejection>(i)).name, get(core).rejected[i]);

@@ -64,7 +64,9 @@ void core_metrics(Text& text, const std::vector<CoreReport>& cores) {
   }
   http::write_metrics(
       cores.size(), [&](std::size_t i) -> const http::FrontDoorCounters& { return cores[i].front; },
-      [&](std::string_view name, std::string_view help) { text.metric(name, "counter", help); },
+      [&](std::string_view name, std::string_view type, std::string_view help) {
+        text.metric(name, type, help);
+      },
       [&](std::size_t i, std::string_view label, std::uint64_t value) {
         std::string labels = fmt::format("core=\"{}\"", cores[i].id.raw());
         if (!label.empty()) labels += fmt::format(",reason=\"{}\"", label);

@@ -57,6 +57,22 @@ TEST(Metrics, RecordsAndBytesAreToldInBothDirections) {
   EXPECT_TRUE(has_line(text, R"(penstock_kinesis_throttled_reads_total{core="0"} 0)"));
 }
 
+TEST(Metrics, ACounterIsWhatEndsInTotalAndNothingElse) {
+  const std::string text = metrics_text({}, two_cores());
+  int counters = 0;
+  int gauges = 0;
+  for (std::size_t at = 0; (at = text.find("# TYPE ", at)) != std::string::npos;) {
+    at += 7;
+    const std::string line = text.substr(at, text.find('\n', at) - at);
+    const std::size_t space = line.find(' ');
+    const std::string type = line.substr(space + 1);
+    EXPECT_EQ(type, line.substr(0, space).ends_with("_total") ? "counter" : "gauge") << line;
+    ++(type == "counter" ? counters : gauges);
+  }
+  EXPECT_GT(counters, 30);
+  EXPECT_GT(gauges, 10);
+}
+
 TEST(Readiness, AFencedCellNamesTheCommandThatClearsIt) {
   std::vector<CoreReport> cores = two_cores();
   CellReport& cell = cores[1].cells.emplace_back();
