@@ -1,6 +1,6 @@
 // A chunked body, decoded as it arrives, in whatever pieces.
 //
-// Shape      size lines of at most 16 hex digits and 256 bytes with their extensions, which are
+// Shape      size lines of at most 15 hex digits and 256 bytes with their extensions, which are
 //            ignored; trailers of at most 4 KiB, ignored
 // Owner      one connection. `out` may be the input itself or anywhere before it
 // Allocates  never

@@ -13,7 +13,8 @@
 //     │       │          │       │                     │
 //     └───────┴──────────┴───────┴── refused ─► Answering ─► Lingering ─► Closing ─► Closed
 //
-//   The peer's end closes at once, except in Serving: then the service's answer ends it.
+//   The peer's end closes at once, but in Answering it may still read what it is owed. In Serving a
+//   connection that is gone stays until the service has answered.
 // Source     RFC 9112
 #pragma once
 

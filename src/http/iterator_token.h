@@ -16,7 +16,7 @@
 // Shape      at most 192 bytes, 256 characters of base64
 // Owner      one core per TokenBox
 // Allocates  never
-// Errors     kMalformed: not a token of that kind made with this key
+// Errors     `parse` gives nothing for what is no token of that kind made with this key
 #pragma once
 
 #include "penstock/ids.h"
