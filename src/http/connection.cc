@@ -168,6 +168,13 @@ void Connection::drain() {
   if (state_ == State::kHead && filled_ == 0) close();
 }
 
+void Connection::end_drain(Nanos now) {
+  if (state_ == State::kHead && filled_ == 0) return close();
+  if (state_ == State::kHead || state_ == State::kMemory || state_ == State::kBody) {
+    refuse(Rejection::kStopping, now);
+  }
+}
+
 void Connection::close() {
   leave_queues();
   state_ = State::kClosing;

@@ -77,6 +77,7 @@ struct ConnectionShared {
   ConnectionQueue retired;      // to be opened for other peers
   WallMillis wall;
   bool draining = false;
+  bool drain_over = false;  // what is not whole by now is refused
 };
 
 class Connection final : public Exchange {
@@ -102,6 +103,8 @@ class Connection final : public Exchange {
   [[nodiscard]] bool grant_room(Nanos now);
   // Closes if it is between requests; otherwise its answer will.
   void drain();
+  // The time for that is over: refuses a request that has not come whole.
+  void end_drain(Nanos now);
 
   [[nodiscard]] env::ConnectionId id() const { return id_; }
   // A whole request has come, and its answer has not left.

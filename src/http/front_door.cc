@@ -34,6 +34,7 @@ runtime::WorkCount FrontDoor::poll(Nanos now, WallMillis wall) {
   }
   work += grant(shared_.memory_wanted, shared_.pool, memory_seen_, &Connection::grant_memory, now);
   work += grant(shared_.room_wanted, shared_.answers, room_seen_, &Connection::grant_room, now);
+  if (shared_.draining && !shared_.drain_over) end_drain(now);
   if (!paused_) {
     while (QueueEntry* const entry = shared_.receive_wanted.pop_front()) {
       entry->owner->post_receive();
@@ -51,7 +52,7 @@ Nanos FrontDoor::next_deadline() const {
   if (!shared_.receive_wanted.empty() && !paused_) return Nanos{0};
   if (!shared_.memory_wanted.empty() && memory_seen_ != shared_.pool.gives()) return Nanos{0};
   if (!shared_.room_wanted.empty() && room_seen_ != shared_.answers.gives()) return Nanos{0};
-  return shared_.deadlines.next();
+  return std::min(shared_.deadlines.next(), drain_end_);
 }
 
 // Small bodies do not wait behind a large one: it has its turn when it has room, or as `finisher`.
@@ -118,6 +119,15 @@ void FrontDoor::reclaim() {
     spare_.push_back(entry->owner);
     --in_use_;
   }
+}
+
+// Who sends a byte now and then must not hold up a stop: the time does not stand still for a pause.
+void FrontDoor::end_drain(Nanos now) {
+  if (drain_end_ == runtime::kNever) drain_end_ = now + shared_.options.drain_nanos;
+  if (now < drain_end_) return;
+  shared_.drain_over = true;
+  drain_end_ = runtime::kNever;
+  for (const auto& connection : connections_) connection->end_drain(now);
 }
 
 void FrontDoor::begin_drain() {

@@ -58,7 +58,8 @@ class FrontDoor final : public runtime::Agent {
   // While paused nothing is received: back-pressure from whoever cannot take more work. The peers'
   // time for sending stands still meanwhile.
   void pause(bool on) { pause_wanted_ = on; }
-  // Stops accepting, closes idle connections; the others get `Connection: close` with their answer.
+  // Stops accepting, closes idle connections; the others get `Connection: close` with their answer. What
+  // has not come whole `drain_nanos` after the next `poll` is refused.
   void begin_drain();
   [[nodiscard]] bool drained() const { return shared_.draining && in_use_ == 0; }
   // Whole requests whose answers have not left yet. Looks at every connection.
@@ -74,6 +75,7 @@ class FrontDoor final : public runtime::Agent {
   void take(const env::SocketEvent& event, Nanos now);
   void accept(const env::SocketEvent& event, Nanos now);
   void reclaim();
+  void end_drain(Nanos now);
   // Lets those of a queue go on for whom `pool` has memory, if any came back since `seen`.
   [[nodiscard]] static runtime::WorkCount grant(ConnectionQueue& waiting, const BodyPool& pool,
                                                 std::uint64_t& seen, bool (Connection::*ask)(Nanos),
@@ -88,6 +90,7 @@ class FrontDoor final : public runtime::Agent {
   std::uint64_t next_serial_ = 1;
   std::uint64_t memory_seen_ = 0;  // the pools' gives, when those who wait were last looked at
   std::uint64_t room_seen_ = 0;
+  Nanos drain_end_ = runtime::kNever;
   bool pause_wanted_ = false;
   bool paused_ = false;
 };

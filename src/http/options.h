@@ -26,6 +26,7 @@ struct FrontDoorOptions {
   std::int64_t body_nanos = 10 * kNanosPerSecond;        // for its part of a body, or the rest
   std::int64_t memory_nanos = 30 * kNanosPerSecond;      // waiting for memory, either way
   std::int64_t write_nanos = 30 * kNanosPerSecond;       // without progress
+  std::int64_t drain_nanos = 5 * kNanosPerSecond;        // to bring a request whole, once stopping
   std::int64_t linger_nanos = 2 * kNanosPerSecond;       // after a refusal, for the peer to read it
 };
 

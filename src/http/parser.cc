@@ -75,7 +75,10 @@ RejectionText describe(Rejection rejection) {
       return {501, "transfer_encoding", "The only transfer encoding served is chunked.\n"};
     case Rejection::kOverloaded:
       return {503, "overloaded",
-              "The memory for request bodies is used up; try again, with fewer bytes in flight.\n"};
+              "The memory for requests and answers is used up; try again, with fewer bytes in "
+              "flight.\n"};
+    case Rejection::kStopping:
+      return {503, "stopping", "The server is stopping; try again.\n"};
     case Rejection::kVersion:
       return {505, "version", "This server speaks HTTP/1.1.\n"};
   }

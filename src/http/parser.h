@@ -56,8 +56,9 @@ enum class Rejection : std::uint8_t {
   kTransferEncoding,  // 501
   kOverloaded,        // 503
   kVersion,           // 505
+  kStopping,          // 503
 };
-inline constexpr std::size_t kRejections = 11;
+inline constexpr std::size_t kRejections = 12;
 
 struct RejectionText {
   int status = 0;
