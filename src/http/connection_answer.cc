@@ -114,6 +114,7 @@ void Connection::on_sent(std::uint32_t bytes, Nanos now) {
 
 void Connection::answered(Nanos now) {
   response_.release();
+  if (tls_ != nullptr) tls_->trim();
   if (refused_) return linger(now);
   if (closing_ || shared_.drain_over || (shared_.draining && filled_ == surplus_)) return close();
   next_request(now);

@@ -270,6 +270,13 @@ void TlsSession::note_failure(int result) {
   }
 }
 
+void TlsSession::trim() {
+  if (in_flight_.capacity() > kOutputKept) std::vector<std::byte>().swap(in_flight_);
+  if (filling_.empty() && filling_.capacity() > kOutputKept) {
+    std::vector<std::byte>().swap(filling_);
+  }
+}
+
 std::span<const std::byte> TlsSession::take_output() {
   in_flight_.clear();
   in_flight_.swap(filling_);

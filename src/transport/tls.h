@@ -3,7 +3,8 @@
 // Shape      TLS 1.3, and 1.2 for old clients; ALPN "http/1.1"; session tickets
 // Owner      a TlsContext is constant once made and may be shared by cores; a TlsSession belongs to
 //            one core
-// Allocates  OpenSSL when a session begins; output buffers until they have grown to the size used
+// Allocates  OpenSSL when a session begins; output buffers until they have grown to the size used, or
+//            again for each answer beyond kOutputKept
 // Errors     create: kMalformed (certificate, key or trust cannot be read), kConfig (the key is not
 //            the certificate's). A session that fails is kFailed and says why
 // States     Handshake ─► Open ─► Ended (the peer said so);  any ─► Failed
@@ -68,6 +69,12 @@ class TlsSession {
   void start();
   void end();
 
+  // Frees output buffers that a large answer has grown. REQUIRES: what was taken has been sent.
+  void trim();
+  // What the output buffers take.
+  [[nodiscard]] std::size_t output_memory() const {
+    return filling_.capacity() + in_flight_.capacity();
+  }
   // Ciphertext to send. What `take_output` returns stays valid and unchanged until the next
   // `take_output`; at most one piece is in flight at a time.
   [[nodiscard]] std::size_t output_bytes() const { return filling_.size(); }
@@ -82,6 +89,7 @@ class TlsSession {
   [[nodiscard]] const std::string& failure() const { return failure_; }
 
  private:
+  static constexpr std::size_t kOutputKept = 32 * 1024;  // a full record and its neighbours
   friend struct TlsBio;
   void advance_handshake();
   void note_failure(int result);

@@ -97,6 +97,26 @@ TEST(Tls, TellsAnEndFromAFailure) {
   EXPECT_EQ(server.failure(), "");
 }
 
+TEST(Tls, KeepsNoLargeBuffersWhenTrimmed) {
+  TlsSession server(server_context());
+  TlsSession client(client_context(), "localhost");
+  shake_hands(client, server);
+  const std::string large(300'000, 'x');
+  for (int i = 0; i < 2; ++i) {
+    server.write(bytes(large));
+    EXPECT_GT(server.output_memory(), large.size());
+    EXPECT_EQ(carry(server, client, 1 << 20), large);
+  }
+  server.trim();
+  EXPECT_LE(server.output_memory(), 64U * 1024);
+  // What small answers need stays.
+  server.write(bytes("hello"));
+  EXPECT_EQ(carry(server, client, 1 << 20), "hello");
+  const std::size_t small = server.output_memory();
+  server.trim();
+  EXPECT_EQ(server.output_memory(), small);
+}
+
 TEST(Tls, FailsOnBytesThatAreNoTls) {
   TlsSession server(server_context());
   const std::string http = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
