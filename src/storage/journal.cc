@@ -105,14 +105,20 @@ void JournalImpl::summarise(Segment& segment) const {
   }
 }
 
-std::vector<SegmentSummary> JournalImpl::sealed() const {
-  std::vector<SegmentSummary> summaries;
+std::vector<SegmentNumber> JournalImpl::sealed_numbers() const {
+  std::vector<SegmentNumber> numbers;
+  for (const auto& [number, segment] : segments_.all()) {
+    if (segment->settled && !segment->recycled) numbers.push_back(number);
+  }
+  return numbers;
+}
+
+void JournalImpl::visit_sealed(const Journal::SealedVisit& visit) const {
   for (const auto& [number, segment] : segments_.all()) {
     if (!segment->settled || segment->recycled) continue;
     if (segment->summary.empty()) summarise(*segment);
-    summaries.push_back({.number = number, .last = segment->last, .runs = segment->summary});
+    if (!visit(number, segment->last, segment->summary)) return;
   }
-  return summaries;
 }
 
 void JournalImpl::recycle(std::span<const SegmentNumber> numbers) {
@@ -204,7 +210,16 @@ RecordIndex Journal::oldest(ShardKey shard, RecordIndex none) const {
 
 void Journal::add_slot(env::FileId file, std::uint32_t slot) { impl_->add_slot({file, slot}); }
 std::uint32_t Journal::slots_free() const { return impl_->append().slots().free(); }
-std::vector<SegmentSummary> Journal::sealed() const { return impl_->sealed(); }
+std::vector<SegmentSummary> Journal::sealed() const {
+  std::vector<SegmentSummary> all;
+  visit_sealed([&](SegmentNumber number, Lsn last, std::span<const SegmentSummary::Run> runs) {
+    all.push_back({.number = number, .last = last, .runs = {runs.begin(), runs.end()}});
+    return true;
+  });
+  return all;
+}
+std::vector<SegmentNumber> Journal::sealed_numbers() const { return impl_->sealed_numbers(); }
+void Journal::visit_sealed(const SealedVisit& visit) const { impl_->visit_sealed(visit); }
 void Journal::recycle(std::span<const SegmentNumber> segments) { impl_->recycle(segments); }
 std::uint64_t Journal::seal_count() const { return impl_->append().counters().seals; }
 JournalMetrics Journal::metrics() const { return impl_->metrics(); }

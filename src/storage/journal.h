@@ -196,6 +196,12 @@ class Journal {
   [[nodiscard]] std::uint32_t slots_free() const;
   // Sealed segments, oldest first.
   [[nodiscard]] std::vector<SegmentSummary> sealed() const;
+  [[nodiscard]] std::vector<SegmentNumber> sealed_numbers() const;
+  // The same without a copy; a visit that says false is the last one. A segment's first costs a
+  // search for each of its runs.
+  using SealedVisit =
+      std::function<bool(SegmentNumber, Lsn last, std::span<const SegmentSummary::Run> runs)>;
+  void visit_sealed(const SealedVisit& visit) const;
   // Forgets the segments and makes their slots free again. REQUIRES: sealed, and a durable
   // snapshot that covers them and does not list them.
   void recycle(std::span<const SegmentNumber> segments);

@@ -29,7 +29,8 @@ class JournalImpl {
   [[nodiscard]] RecordIndex find_retention(ShardKey shard, RetentionMillis horizon,
                                            RecordIndex from, RecordIndex until) const;
 
-  [[nodiscard]] std::vector<SegmentSummary> sealed() const;
+  [[nodiscard]] std::vector<SegmentNumber> sealed_numbers() const;
+  void visit_sealed(const Journal::SealedVisit& visit) const;
   void recycle(std::span<const SegmentNumber> numbers);
   void add_slot(FreeSlot slot);
 
