@@ -106,7 +106,7 @@ void Keeper::observe(const Calls& calls) {
     view.seal_count = call.seal_count;
     view.covered = call.snapshot.covered;
     view.rate.observe(loop_.now(), call.metrics.bytes_written);
-    view.recyclable = !call.fenced && !recyclable(call.sealed, call.snapshot, catalogue_).empty();
+    view.recyclable = !call.fenced && !recyclable(call.spent, call.snapshot, catalogue_).empty();
     view.fullness.fenced = call.fenced;
     view.fullness.slots_free = call.slots_free;
     view.fullness.slots_total = call.metrics.slots_total;
@@ -188,7 +188,7 @@ auto Keeper::snapshot() -> Task<> {
   if (complete) {
     for (std::size_t i = 0; i < calls.size(); ++i) {
       if (calls[i].fenced) continue;
-      numbers[i] = recyclable(calls[i].sealed, calls[i].snapshot, catalogue_);
+      numbers[i] = recyclable(calls[i].spent, calls[i].snapshot, catalogue_);
     }
   }
   catalogue_.release();

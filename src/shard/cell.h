@@ -24,6 +24,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -97,6 +98,7 @@ class Cell {
   };
   static constexpr std::size_t kTickets = 16;
   static constexpr std::size_t kPlacedPerBlock = 8192;
+  static constexpr std::size_t kRunsPerDescribe = 16 * 1024;  // some tenths of a millisecond
   struct Kept {
     PutEntry* head = nullptr;
     PutEntry* tail = nullptr;
@@ -121,6 +123,7 @@ class Cell {
   void apply_trim(CellCommand& command);
   void apply_expiry(const CellCommand& command);
   void describe(CellCommand& command);
+  void describe_spent(CellCommand& command);
   void remove_if_idle(Shard& shard);
   void start_read(ReadRequest& request, Shard& shard, Nanos now);
   static void read_done(storage::ReadOp& op);
@@ -132,6 +135,8 @@ class Cell {
   storage::Journal journal_;
   RetentionMillis retention_now_;
   std::unordered_map<StreamUid, RetentionMillis> horizons_;  // of streams, as last told
+  // Of sealed segments: how many of its runs nobody here needs, from the first on.
+  std::map<SegmentNumber, std::size_t> spent_runs_;
 
   Shard* touched_head_ = nullptr;
   Shard* touched_tail_ = nullptr;

@@ -63,6 +63,7 @@ void Cell::command(CellCommand& command, Nanos now, WallMillis wall) {
       break;
     case CommandKind::kRecycle:
       journal_.recycle(command.segments);
+      for (const SegmentNumber number : command.segments) spent_runs_.erase(number);
       break;
   }
   outlet_.finished(command, now);
@@ -127,6 +128,32 @@ void Cell::apply_expiry(const CellCommand& command) {
   }
 }
 
+// Segments of which no shard here needs a record any more. Trim points only rise, so of each segment it
+// is remembered up to which run that was so: a turn costs one look a segment, and for what is new at
+// most about kRunsPerDescribe.
+void Cell::describe_spent(CellCommand& command) {
+  command.spent.clear();
+  std::size_t runs_left = kRunsPerDescribe;
+  const auto spend = [&](std::size_t runs) { runs_left -= std::min(runs, runs_left); };
+  journal_.visit_sealed([&](SegmentNumber number, Lsn last, const auto& runs) {
+    const auto [at, seen_first] = spent_runs_.try_emplace(number, 0);
+    if (seen_first) spend(runs.size());
+    std::size_t& spent = at->second;
+    const std::size_t before = spent;
+    while (spent < runs.size()) {
+      const Shard* shard = find(runs[spent].shard);
+      if (shard != nullptr && runs[spent].last_index >= shard->trim) break;
+      ++spent;
+    }
+    spend(spent - before);
+    if (spent == runs.size()) {
+      spend(runs.size());
+      command.spent.push_back({.number = number, .last = last, .runs = {runs.begin(), runs.end()}});
+    }
+    return runs_left > 0;
+  });
+}
+
 // The durable prefix, and nothing beyond it.
 void Cell::describe(CellCommand& command) {
   command.snapshot.cell = id_;
@@ -149,11 +176,8 @@ void Cell::describe(CellCommand& command) {
     command.snapshot.shards.push_back(state);
   }
   std::ranges::sort(command.snapshot.shards, {}, &storage::ShardState::shard);
-  command.sealed = journal_.sealed();
-  command.snapshot.segments.clear();
-  for (const storage::SegmentSummary& segment : command.sealed) {
-    command.snapshot.segments.push_back(segment.number);
-  }
+  command.snapshot.segments = journal_.sealed_numbers();
+  describe_spent(command);
   command.metrics = journal_.metrics();
   command.seal_count = journal_.seal_count();
   command.slots_free = journal_.slots_free();

@@ -31,7 +31,7 @@ enum class CommandKind : std::uint8_t {
                  // the CLOSE was. REQUIRES: a catalogue version above that of the CLOSE
   kTrimShard,    // control.index: first index that stays; UINT64_MAX removes the shard altogether
   kExpire,       // advance every shard's trim point: `horizons` by stream, on the retention clock
-  kDescribe,     // fill `snapshot` (durable prefix only), `sealed`, `metrics`, `seal_count`
+  kDescribe,     // fill `snapshot` (durable prefix only), `spent`, `metrics`, `seal_count`
   kAddSlot,      // hand over `slot_file`, `slot`
   kRecycle,      // forget `segments`, free their slots
 };
@@ -49,7 +49,8 @@ struct CellCommand {
   };
   std::vector<Horizon> horizons;
   storage::CellSnapshot snapshot;
-  std::vector<storage::SegmentSummary> sealed;
+  // Sealed segments that no shard here needs any more, oldest first; of many, some now, more later.
+  std::vector<storage::SegmentSummary> spent;
   storage::JournalMetrics metrics;
   std::uint64_t seal_count = 0;
   std::uint32_t slots_free = 0;

@@ -271,7 +271,7 @@ class FakeCells final : public shard::CellPlane {
     for (const auto& [key, shard] : at.shards) command.snapshot.shards.push_back(shard.state);
     command.snapshot.segments.clear();
     for (const auto& segment : at.sealed) command.snapshot.segments.push_back(segment.number);
-    command.sealed = at.sealed;
+    command.spent = at.sealed;  // the keeper looks closer
     command.metrics = {};
     command.metrics.bytes_written = at.bytes_written;
     command.metrics.slots_free = at.slots_free;

@@ -250,7 +250,7 @@ TEST(Cell, WhereEvenTheReserveIsUsedUpCommandsAreRefusedUntilASnapshotMakesRoom)
   ASSERT_TRUE(rig.command(state).has_value());
   CellCommand recycle;
   recycle.kind = CommandKind::kRecycle;
-  for (const storage::SegmentSummary& segment : state.sealed) {
+  for (const storage::SegmentSummary& segment : state.spent) {
     if (segment.runs.empty()) recycle.segments.push_back(segment.number);
   }
   ASSERT_FALSE(recycle.segments.empty());
@@ -287,6 +287,51 @@ TEST(Cell, AShardKnownByItsRecordsAloneLearnsTheRestFromALaterOpen) {
   EXPECT_EQ(shard.end, base::kHashKeyMax);
   EXPECT_EQ(shard.next, RecordIndex(3)) << "its numbers go on";
   EXPECT_EQ(rig.all(key_of(1)), call.texts);
+}
+
+// A description goes by mail every second: what is stored must not make it long.
+TEST(Cell, DescribesOnlySegmentsThatNobodyNeeds) {
+  CellRig rig;
+  ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(1)).has_value());
+  ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(2)).has_value());
+  std::deque<Call> calls;
+  const auto seal_two_more = [&] {
+    const std::uint64_t until = rig.cell->journal_metrics().segments + 2;
+    while (rig.cell->journal_metrics().segments < until) {
+      Call& call = calls.emplace_back(calls.size() + 1, 40, std::string(900, 'x'), kNever);
+      ASSERT_EQ(rig.take(call, key_of(1 + calls.size() % 2)), 40U);
+      rig.run();
+    }
+  };
+  const auto spent = [&] {
+    CellCommand describe;
+    describe.kind = CommandKind::kDescribe;
+    EXPECT_TRUE(rig.command(describe).has_value());
+    EXPECT_EQ(describe.snapshot.segments.size(), 2U) << "all of them, for the snapshot";
+    std::vector<SegmentNumber> numbers;
+    for (const storage::SegmentSummary& segment : describe.spent) {
+      EXPECT_EQ(segment.runs.size(), 2U);
+      numbers.push_back(segment.number);
+    }
+    return numbers;
+  };
+  const auto trim = [&](std::uint32_t shard, RecordIndex until) {
+    CellCommand order;
+    order.kind = CommandKind::kTrimShard;
+    order.shard = key_of(shard);
+    order.control.catalogue_version = 5;
+    order.control.index = until.raw();
+    ASSERT_TRUE(rig.command(order).has_value());
+  };
+  seal_two_more();
+  EXPECT_TRUE(spent().empty());
+  trim(1, rig.cell->find(key_of(1))->visible);
+  EXPECT_TRUE(spent().empty()) << "the other shard's records are left";
+  const RecordIndex half(rig.cell->find(key_of(2))->visible.raw() / 2 + 60);
+  trim(2, half);
+  EXPECT_EQ(spent(), std::vector{SegmentNumber(1)});
+  trim(2, RecordIndex(UINT64_MAX));  // it leaves altogether
+  EXPECT_EQ(spent(), (std::vector{SegmentNumber(1), SegmentNumber(2)}));
 }
 
 }  // namespace
