@@ -32,9 +32,6 @@ class ServicePost final : public shard::CellPlane {
   // The time that expiry goes by, for the blocks' stamps. Not acknowledged.
   void tell_retention(RetentionMillis retention);
 
-  // Everything published has been acknowledged by every core.
-  [[nodiscard]] bool settled() const { return publications_.empty(); }
-
  private:
   struct Publication {
     ServicePost* owner = nullptr;

@@ -5,7 +5,8 @@
 // `command` for what arrived, then `place`, which gives the disk what this turn collected.
 //
 // Units      `now` nanoseconds since boot, `wall` milliseconds since 1970 UTC
-// Shape      at most kTickets blocks in flight; frames per block ≤ kPlacedPerBlock
+// Shape      at most kTickets blocks in flight; frames of records per block ≤
+//            kPlacedPerBlock
 // Owner      one data core
 // Allocates  in the constructor and for commands; never per record
 // Errors     a fenced journal: entries in flight become kUnknownOutcome, later ones kFenced; the
@@ -134,7 +135,8 @@ class Cell {
   std::unordered_map<ShardKey, std::unique_ptr<Shard>> shards_;
   storage::Journal journal_;
   RetentionMillis retention_now_;
-  std::unordered_map<StreamUid, RetentionMillis> horizons_;  // of streams, as last told
+  std::unordered_map<StreamUid, RetentionMillis>
+      horizons_;  // of streams with shards here, as last told
   // Of sealed segments: how many of its runs nobody here needs, from the first on.
   std::map<SegmentNumber, std::size_t> spent_runs_;
 

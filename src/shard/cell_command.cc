@@ -3,6 +3,7 @@
 #include "storage/sabotage.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 namespace penstock::shard {
 
@@ -112,7 +113,11 @@ void Cell::apply_trim(CellCommand& command) {
 }
 
 void Cell::apply_expiry(const CellCommand& command) {
+  std::unordered_set<StreamUid> here;
+  for (const auto& [key, shard] : shards_) here.insert(key.stream);
+  std::erase_if(horizons_, [&](const auto& known) { return !here.contains(known.first); });
   for (const CellCommand::Horizon& horizon : command.horizons) {
+    if (!here.contains(horizon.stream)) continue;
     RetentionMillis& known = horizons_[horizon.stream];
     known = std::max(known, horizon.oldest);
   }
