@@ -59,7 +59,6 @@ InProcess::InProcess(env::Volume& volume, env::Disk& writes, env::Disk& reads, e
                                         : base::previous(base::HashKey{width * (i + 1), 0});
     begins_.push_back(shard.begin);
     shard.created_second = clock.wall().raw() / 1000;
-    stream->open.push_back(i);
     stream->shards.push_back(shard);
     shard::CellCommand& open = opening.emplace_back();
     open.kind = shard::CommandKind::kOpenShard;
@@ -70,6 +69,7 @@ InProcess::InProcess(env::Volume& volume, env::Disk& writes, env::Disk& reads, e
     open.control.range_end[1] = shard.end.low;
     open.control.created_second = shard.created_second;
   }
+  stream->tile();
   run(opening);
   auto map = std::make_shared<route::RouteMap>();
   map->epoch = 1;

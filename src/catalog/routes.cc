@@ -46,12 +46,9 @@ std::shared_ptr<const route::StreamRoute> make_stream_route(const StreamEntry& s
     route.open = open;
     route.closed_ms = open ? 0 : shard.closed_ms;
     route.final_index = open ? 0 : shard.final_index;
-    if (open) made->open.push_back(static_cast<std::uint32_t>(made->shards.size()));
     made->shards.push_back(route);
   }
-  std::ranges::sort(made->open, [&](std::uint32_t a, std::uint32_t b) {
-    return made->shards[a].begin < made->shards[b].begin;
-  });
+  made->tile();
   return made;
 }
 

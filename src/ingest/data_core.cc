@@ -124,9 +124,7 @@ shard::Cell* DataCore::cell(CellId id) {
 
 DataCore::LocalStream::Place DataCore::place_of(StreamUid stream, ShardNumber number) {
   const auto at = local_.find(stream);
-  if (at == local_.end()) return {};
-  const std::uint32_t position = number.raw() - at->second.base;
-  return position < at->second.places.size() ? at->second.places[position] : LocalStream::Place{};
+  return at == local_.end() ? LocalStream::Place{} : at->second.at(number);
 }
 
 void DataCore::on_retention_clock(void* target, void* item, Nanos) {

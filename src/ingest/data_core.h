@@ -102,6 +102,10 @@ class DataCore final : public runtime::Agent, public shard::DataPlane, private s
       shard::Cell* cell = nullptr;
       shard::Shard* shard = nullptr;
     };
+    [[nodiscard]] Place at(ShardNumber number) const {
+      const std::uint32_t position = number.raw() - base;
+      return position < places.size() ? places[position] : Place{};
+    }
     std::vector<Place> places;
   };
   static constexpr std::size_t kParcels = 8192;

@@ -91,9 +91,11 @@ void DataCore::on_parcel(void* target, void* item, Nanos now) {
 void DataCore::take(PutParcel& parcel, Nanos now) {
   // One more than there are entries: the parcel stays until the walk is over.
   ++parcel.open;
+  const auto local = local_.find(parcel.stream);
   for (PutEntry* entry = parcel.head; entry != nullptr;) {
     PutEntry* following = entry->next;
-    const LocalStream::Place place = place_of(parcel.stream, entry->shard);
+    const LocalStream::Place place =
+        local == local_.end() ? LocalStream::Place{} : local->second.at(entry->shard);
     const bool taken = place.cell != nullptr && place.cell->take(*entry, place.shard, now);
     if (!taken) {
       if (entry->error == ErrorCode::kWrongShard) ++parcel.misrouted;

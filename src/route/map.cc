@@ -3,6 +3,7 @@
 #include "base/assert.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace penstock::route {
 
@@ -21,14 +22,24 @@ std::string_view name(StreamStatus status) {
   return {};
 }
 
-const ShardRoute* StreamRoute::find(base::HashKey key) const {
-  // The last open shard that begins at or below the key.
-  const auto after = std::upper_bound(
-      open.begin(), open.end(), key,
-      [this](base::HashKey k, std::uint32_t position) { return k < shards[position].begin; });
-  if (after == open.begin()) return nullptr;
-  const ShardRoute& shard = shards[*(after - 1)];
-  return key <= shard.end ? &shard : nullptr;
+void StreamRoute::tile() {
+  open.clear();
+  for (std::uint32_t i = 0; i < shards.size(); ++i) {
+    if (shards[i].open) open.push_back(i);
+  }
+  std::ranges::sort(open, {}, [this](std::uint32_t i) { return shards[i].begin; });
+  ends.clear();
+  for (const std::uint32_t i : open) ends.push_back(shards[i].end);
+  // Four buckets a shard: most hold one border or none.
+  const std::size_t buckets = std::bit_ceil(std::clamp<std::size_t>(4 * open.size(), 2, 64 * kKiB));
+  shift = static_cast<std::uint32_t>(64 - std::countr_zero(buckets));
+  starts.assign(buckets, 0);
+  std::uint32_t at = 0;
+  for (std::size_t bucket = 0; bucket < buckets; ++bucket) {
+    const base::HashKey first{static_cast<std::uint64_t>(bucket) << shift, 0};
+    while (at + 1 < ends.size() && ends[at] < first) ++at;
+    starts[bucket] = at;
+  }
 }
 
 const ShardRoute* StreamRoute::find(ShardNumber number) const {

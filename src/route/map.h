@@ -60,12 +60,27 @@ struct StreamRoute {
   std::uint32_t retention_hours = 24;
   std::uint32_t record_bytes_max = 1'048'576;
   ShardLimits limits;
-  std::vector<ShardRoute> shards;   // all that are not expired, by number
-  std::vector<std::uint32_t> open;  // positions in `shards`, by range: they tile the key space
+  std::vector<ShardRoute> shards;  // all that are not expired, by number
+
+  // Works out the three below from `shards`; whoever has changed those calls it.
+  void tile();
+  std::vector<std::uint32_t> open;    // positions in `shards`, by range: they tile the key space
+  std::vector<base::HashKey> ends;    // of the open ones, in that order
+  std::vector<std::uint32_t> starts;  // by the key's highest bits: the first of them to look at
 
   // The open shard that takes `key`; null while CREATING.
-  [[nodiscard]] const ShardRoute* find(base::HashKey key) const;
+  [[nodiscard]] const ShardRoute* find(base::HashKey key) const {
+    if (open.empty()) return nullptr;
+    std::size_t at = starts[key.high >> shift];
+    while (ends[at] < key) {
+      if (++at == ends.size()) return nullptr;
+    }
+    const ShardRoute& shard = shards[open[at]];
+    return shard.begin <= key ? &shard : nullptr;
+  }
   [[nodiscard]] const ShardRoute* find(ShardNumber number) const;
+
+  std::uint32_t shift = 63;  // of `starts`
 };
 
 struct RouteMap {

@@ -241,13 +241,7 @@ FakeDataPlane::ShardLog& FakeDataPlane::log(const std::string& name, std::uint32
 }
 
 void FakeDataPlane::retile(route::StreamRoute& stream) {
-  stream.open.clear();
-  for (std::uint32_t i = 0; i < stream.shards.size(); ++i) {
-    if (stream.shards[i].open) stream.open.push_back(i);
-  }
-  std::sort(stream.open.begin(), stream.open.end(), [&](std::uint32_t a, std::uint32_t b) {
-    return stream.shards[a].begin < stream.shards[b].begin;
-  });
+  stream.tile();
 }
 
 void FakeDataPlane::store(route::StreamRoute stream) {
