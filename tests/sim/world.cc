@@ -99,6 +99,8 @@ class World {
       options.rates.short_write = 0.0005;
       options.rates.read_error = 0.01;
       options.rates.stall = 0.002;
+      options.rates.no_space = 0.02;
+      options.volume_faults = true;
     }
     if (weather_ == Weather::kLyingDisk) {
       options.rates.misdirected_write = 0.001;
@@ -164,6 +166,7 @@ class World {
       ++harness_faults_["start_refused"];
       return end(std::move(life), false);
     }
+    if (!storage_.powered()) return end(std::move(life), true);
     tell_recovery(life->server().recovery());
     loss_named_ = loss_named_ || life->server().recovery().quarantined_blocks > 0;
     // A cut alone leaves nothing that recovery has to complain of.
@@ -222,8 +225,9 @@ class World {
     time_.step_wall(step);
     wall_error_ms_ += step;
     // A wrong clock that is called synchronised is believed after a restart, up to seven days (the retention
-    // clock's rule); steps of days are not called that here, an hour's is allowed for.
-    const bool days = std::abs(step) > kMillisPerHour && std::abs(step) < 7 * kDayMs;
+    // clock's rule); one that is wrong by days is not called that here, an hour is allowed for.
+    const std::int64_t error = std::abs(wall_error_ms_);
+    const bool days = error > kMillisPerHour && error < 30 * kDayMs;
     time_.set_wall_synchronised(may_be_synchronised && !days && random_.chance(0.7));
     if (step == kMillisPerHour) believed_ms_ += step;
     tell("clock step to wall {} ms", time_.wall().raw());
