@@ -142,6 +142,12 @@ bool Ring::has_completions() const {
          (std::atomic_ref(*ring_.sq.kflags).load(std::memory_order_acquire) & held) != 0;
 }
 
+Result<> Ring::keep_open(int descriptor) {
+  const int outcome = io_uring_register_files(&ring_, &descriptor, 1);
+  if (outcome < 0) return fail(ErrorCode::kSystem, -outcome);
+  return {};
+}
+
 Result<> Ring::signal(int eventfd) {
   const int outcome = io_uring_register_eventfd(&ring_, eventfd);
   if (outcome < 0) return fail(ErrorCode::kSystem, -outcome);

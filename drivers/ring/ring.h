@@ -66,6 +66,9 @@ class Ring {
   // Completions are signalled on this eventfd: how a second ring wakes a core that sleeps on its
   // first.
   [[nodiscard]] Result<> signal(int eventfd);
+  // The kernel keeps this descriptor's file open until the ring's last operation has ended, though the process
+  // be killed: what a lock on it guards is then still guarded. Before the first `flush` or `turn`.
+  [[nodiscard]] Result<> keep_open(int descriptor);
   // Where the waiter's read of its eventfd lands: here, because it ends with the ring at the latest.
   [[nodiscard]] std::uint64_t& wake_count() { return wake_count_; }
   [[nodiscard]] std::string_view mode() const { return mode_; }

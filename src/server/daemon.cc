@@ -89,12 +89,14 @@ struct CoreRig {
   drivers::SystemClock clock;
 };
 
-Result<std::unique_ptr<CoreRig>> make_rig(std::uint32_t connections) {
+Result<std::unique_ptr<CoreRig>> make_rig(std::uint32_t connections, int lock) {
   auto rig = std::make_unique<CoreRig>();
   auto main = drivers::Ring::create();
   if (!main) return std::unexpected(main.error());
   auto reads = drivers::Ring::create({.entries = 64, .completions = 128});
   if (!reads) return std::unexpected(reads.error());
+  // A write that outlives this process must not meet the next one's: the lock lives as long.
+  if (Result<> kept = (*main)->keep_open(lock); !kept) return std::unexpected(kept.error());
   rig->main = std::move(*main);
   rig->reads = std::move(*reads);
   rig->write_disk = std::make_unique<drivers::UringDisk>(*rig->main);
@@ -308,7 +310,7 @@ int run_daemon(const Config& config, bool dev) {
   Drivers parts{**volume, clock, entropy, {}, nullptr};
   for (std::size_t i = 0; i <= config.data_cpus.size(); ++i) {
     const bool service = i == config.data_cpus.size();
-    auto rig = make_rig(service ? 64 : config.connections_max);
+    auto rig = make_rig(service ? 64 : config.connections_max, (*volume)->lock_descriptor());
     if (!rig) {
       return refuse(
           plain(rig.error().code, "cannot make a core's ring", std::strerror(rig.error().detail),

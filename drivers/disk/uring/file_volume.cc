@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <linux/magic.h>
@@ -16,10 +18,12 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
+#include <thread>
 
 namespace penstock::drivers {
 namespace {
 
+constexpr std::chrono::seconds kLockPatience{30};
 constexpr const char* kProbeName = ".direct-io-probe";
 constexpr mode_t kFileMode = 0600;
 constexpr mode_t kDirectoryMode = 0700;
@@ -85,13 +89,21 @@ Result<> FileVolume::lock() {
   PENSTOCK_ASSERT(lock_ < 0);
   const int fd = openat(root_, "LOCK", O_RDWR | O_CREAT | O_CLOEXEC, kFileMode);
   if (fd < 0) return failed(errno);
-  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+  const auto begin = std::chrono::steady_clock::now();
+  while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
     const int error = errno;
-    std::array<char, 16> holder{};
-    const ssize_t got = pread(fd, holder.data(), holder.size() - 1, 0);
+    std::array<char, 16> text{};
+    const ssize_t got = pread(fd, text.data(), text.size() - 1, 0);
+    const int holder = got > 0 ? std::atoi(text.data()) : 0;
+    // A killed process's writes may still be under way.
+    const bool dead = holder > 0 && kill(holder, 0) != 0 && errno == ESRCH;
+    if (error == EWOULDBLOCK && dead && std::chrono::steady_clock::now() - begin < kLockPatience) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      continue;
+    }
     ::close(fd);
     if (error != EWOULDBLOCK) return failed(error);
-    return fail(ErrorCode::kLocked, got > 0 ? std::atoi(holder.data()) : 0);
+    return fail(ErrorCode::kLocked, holder);
   }
   const std::string pid = fmt::format("{}\n", getpid());
   if (ftruncate(fd, 0) != 0 || pwrite(fd, pid.data(), pid.size(), 0) < 0) {

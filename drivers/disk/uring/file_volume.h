@@ -24,8 +24,12 @@ class FileVolume final : public env::Volume {
   FileVolume(const FileVolume&) = delete;
   FileVolume& operator=(const FileVolume&) = delete;
 
-  // Holds DIRECTORY/LOCK, with our process id in it, for as long as this object lives.
+  // Holds DIRECTORY/LOCK, with our process id in it, for as long as this object lives, and where its descriptor
+  // is kept open by rings, until their last write has ended. Of a holder that is dead that end is awaited,
+  // for 30 seconds at most.
   [[nodiscard]] Result<> lock();
+  // REQUIRES: locked.
+  [[nodiscard]] int lock_descriptor() const { return lock_; }
 
   [[nodiscard]] Result<env::VolumeInfo> info() override;
   [[nodiscard]] Result<std::vector<env::FileInfo>> list(std::string_view directory) override;
