@@ -329,6 +329,7 @@ Config dev_config(std::string_view directory, std::uint16_t port_base, bool limi
   config.journal_size_min = 512 * kMiB;
   config.journal_size_max = 16 * kGiB;
   config.memory_budget = 512 * kMiB;
+  config.connections_max = 512;
   config.https.port = port_base;
   config.http.port = static_cast<std::uint16_t>(port_base + 1);
   config.admin.port = static_cast<std::uint16_t>(port_base + 3);

@@ -55,7 +55,7 @@ struct Config {
   std::string certificate_file;  // PEM chain; empty: made in the data directory
   std::string key_file;
   std::string credentials_file;          // empty: <directory>/credentials
-  std::uint32_t connections_max = 4096;  // per core
+  std::uint32_t connections_max = 1024;  // per core; each is 124 KiB of the memory budget
   // [admin]
   Address admin{"127.0.0.1", 4570};
   // [limits]
