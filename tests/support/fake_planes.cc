@@ -240,9 +240,7 @@ FakeDataPlane::ShardLog& FakeDataPlane::log(const std::string& name, std::uint32
   return logs_[{map_->find(name)->uid, ShardNumber(shard)}];
 }
 
-void FakeDataPlane::retile(route::StreamRoute& stream) {
-  stream.tile();
-}
+void FakeDataPlane::retile(route::StreamRoute& stream) { stream.tile(); }
 
 void FakeDataPlane::store(route::StreamRoute stream) {
   route::RouteMap map = *map_;
