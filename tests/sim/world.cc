@@ -287,7 +287,7 @@ class World {
          model_.acknowledged());
     for (const auto& actor : actors_) actor->lose_server();
     life.reset();
-    if (random_.chance(0.2)) off_for_hours();
+    if (random_.chance(options_.off_chance)) off_for_hours();
     // A clock whose battery is empty: nobody has set it when the machine starts.
     if (options_.clock_faults && random_.chance(0.1)) step_clock(false);
     if (random_.chance(0.3)) correct_clock();
@@ -325,7 +325,7 @@ class World {
 
   // The machine stays off: time passes for retention too.
   void off_for_hours() {
-    const std::int64_t hours = random_.between(1, 40);
+    const std::int64_t hours = random_.between(1, options_.off_hours_max);
     time_.advance_to(time_.now() + hours * kHour);
     off_nanos_ += hours * kHour;
     was_off_ = true;

@@ -22,6 +22,8 @@ struct WorldOptions {
   std::uint32_t writers = 4;
   bool disk_faults = true;
   bool clock_faults = true;
+  double off_chance = 0.2;  // that the machine stays off for hours between two lives
+  std::int64_t off_hours_max = 40;
   bool tell = false;  // prints what happens, life by life
 };
 
