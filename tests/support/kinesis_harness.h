@@ -86,7 +86,7 @@ class KinesisHarness {
   http::KinesisService service;
   proto::ClientCredentials client;
 
- private:
+  // With the key that `client` signs with; for a service of one's own, too.
   static http::KinesisOptions complete(http::KinesisOptions options) {
     options.credentials = std::make_shared<const http::CredentialSet>(std::vector<http::Credential>{
         {.access_key_id = "AKIAPENSTOCK", .secret_access_key = "a secret", .session_token = {}}});

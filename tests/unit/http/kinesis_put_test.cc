@@ -246,10 +246,7 @@ TEST(KinesisPut, TheDeadlineCountsFromTheLastByte) {
   KinesisHarness kinesis;
   kinesis.data.add_stream("fleet", 1);
   DiscardingPlane plane(kinesis.data);
-  KinesisOptions options;
-  options.credentials = std::make_shared<const CredentialSet>(std::vector<Credential>{
-      {.access_key_id = "AKIAPENSTOCK", .secret_access_key = "a secret", .session_token = {}}});
-  KinesisService service(plane, kinesis.control, kinesis.entropy, options);
+  KinesisService service(plane, kinesis.control, kinesis.entropy, KinesisHarness::complete({}));
   FakeExchange exchange;
   kinesis.prepare(exchange, "PutRecord", record_body(10));
   kinesis.advance(4'999);
@@ -261,10 +258,7 @@ std::size_t allocations_of_a_warm_call(std::string_view operation, const std::st
   KinesisHarness kinesis;
   kinesis.data.add_stream("fleet", 4);
   DiscardingPlane plane(kinesis.data);
-  KinesisOptions options;
-  options.credentials = std::make_shared<const CredentialSet>(std::vector<Credential>{
-      {.access_key_id = "AKIAPENSTOCK", .secret_access_key = "a secret", .session_token = {}}});
-  KinesisService service(plane, kinesis.control, kinesis.entropy, options);
+  KinesisService service(plane, kinesis.control, kinesis.entropy, KinesisHarness::complete({}));
   FakeExchange exchange;
   std::size_t counted = 0;
   for (int round = 0; round < 5; ++round) {
