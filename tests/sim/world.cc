@@ -409,9 +409,7 @@ class World {
     const std::vector<SeenShard> shards = read_all(life);
     if (!findings_.empty()) return;
     // Records live 24 h at least; nothing younger than that may be gone.
-    if (was_off_) {
-      model_.expired_before(stage_.retention_ms + believed_ms_ - 24 * kMillisPerHour);
-    }
+    if (was_off_) model_.expired_before(stage_.retention_ms + believed_ms_ - 24 * kMillisPerHour);
     if (weather_ == Weather::kBitRot && loss_named_) model_.forgive_loss();
     for (std::string& finding : model_.check(shards)) findings_.push_back(std::move(finding));
   }
