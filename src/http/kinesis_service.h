@@ -82,7 +82,11 @@ class KinesisService final : public Service {
   struct PutBlock;
   struct PutWaiter;
   struct ReadContext;
-  struct ControlContext;
+  struct ControlContext {
+    KinesisService* service = nullptr;
+    Exchange* exchange = nullptr;
+    proto::ControlRequest request;
+  };
 
   // kinesis_service.cc: the checks.
   void handle_post(Exchange& exchange, Nanos now, WallMillis wall);
@@ -169,7 +173,8 @@ class KinesisService final : public Service {
   simdjson::dom::parser parser_;
   Nanos seen_now_;  // of the last request: the wall clock in between is reckoned from these
   WallMillis seen_wall_;
-  std::vector<ScannedRecord> scratch_;  // of the request being read
+  std::vector<ScannedRecord> scratch_;                     // of the request being read
+  std::vector<std::unique_ptr<ControlContext>> controls_;  // under way
   std::vector<std::unique_ptr<PutBlock>> blocks_;
   PutBlock* free_block_ = nullptr;
   PutWaiter* first_waiting_ = nullptr;

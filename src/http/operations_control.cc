@@ -9,28 +9,26 @@
 
 namespace penstock::http {
 
-struct KinesisService::ControlContext {
-  KinesisService* service = nullptr;
-  Exchange* exchange = nullptr;
-  proto::ControlRequest request;
-};
-
 void KinesisService::start_control(Call& call, decltype(proto::ControlRequest::call) control_call) {
-  // Freed by control_done: administrative calls are few.
-  auto context = std::make_unique<ControlContext>();
+  // Administrative calls are few.
+  ControlContext* context = controls_.emplace_back(std::make_unique<ControlContext>()).get();
   context->service = this;
   context->exchange = &call.exchange;
   context->request.call = std::move(control_call);
   context->request.done = &KinesisService::control_done;
-  context->request.context = context.get();
-  control_.start(context.release()->request, call.now);
+  context->request.context = context;
+  control_.start(context->request, call.now);
 }
 
 void KinesisService::control_done(proto::ControlRequest& request, Nanos now) {
-  const std::unique_ptr<ControlContext> context(static_cast<ControlContext*>(request.context));
+  auto* context = static_cast<ControlContext*>(request.context);
   KinesisService& service = *context->service;
-  if (request.error) return service.refuse(*context->exchange, *request.error, now);
-  service.reply_.nothing(*context->exchange, now);
+  if (request.error) {
+    service.refuse(*context->exchange, *request.error, now);
+  } else {
+    service.reply_.nothing(*context->exchange, now);
+  }
+  std::erase_if(service.controls_, [&](const auto& kept) { return kept.get() == context; });
 }
 
 std::optional<proto::KinesisError> KinesisService::check_create(const Call& call,

@@ -4,6 +4,7 @@
 #include "storage/recovery.h"
 
 #include <algorithm>
+#include <atomic>
 
 namespace penstock::ingest {
 
@@ -128,9 +129,10 @@ DataCore::LocalStream::Place DataCore::place_of(StreamUid stream, ShardNumber nu
 }
 
 void DataCore::on_retention_clock(void* target, void* item, Nanos) {
-  const std::unique_ptr<const RetentionMillis> clock(static_cast<const RetentionMillis*>(item));
+  const RetentionMillis now =
+      static_cast<const std::atomic<RetentionMillis>*>(item)->load(std::memory_order_relaxed);
   for (const auto& cell : static_cast<DataCore*>(target)->cells_) {
-    cell->set_retention_now(*clock);
+    cell->set_retention_now(now);
   }
 }
 

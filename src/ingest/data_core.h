@@ -89,7 +89,8 @@ class DataCore final : public runtime::Agent, public shard::DataPlane, private s
   void adopt_map(std::shared_ptr<const route::RouteMap> map, Nanos now);
   void send_to_service(runtime::Mail mail) { post_.send(service_, mail); }
 
-  // Mail from the service core (`target` is the DataCore); a clock reading is freed here.
+  // Mail from the service core: `target` is the DataCore, `item` the command, or the retention clock
+  // as an atomic of its sender's.
   static void on_command(void* target, void* item, Nanos now);
   static void on_retention_clock(void* target, void* item, Nanos now);
 

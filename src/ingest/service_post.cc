@@ -22,8 +22,9 @@ void ServicePost::publish(std::shared_ptr<const route::RouteMap> map, void (*don
   publication->done = done;
   publication->context = context;
   publication->awaited = cores_.size();
-  for (DataCore* core : cores_) {
-    post_.send(core->self(), {&ServicePost::on_arrival, core, new Copy{publication.get(), core}});
+  for (DataCore* core : cores_) publication->copies.push_back({publication.get(), core});
+  for (Copy& copy : publication->copies) {
+    post_.send(copy.core->self(), {&ServicePost::on_arrival, copy.core, &copy});
   }
   publications_.push_back(std::move(publication));
 }
@@ -38,8 +39,7 @@ void ServicePost::on_arrival(void* target, void* item, Nanos now) {
 
 void ServicePost::on_acknowledged(void* target, void* item, Nanos now) {
   auto& post = *static_cast<ServicePost*>(target);
-  const std::unique_ptr<Copy> copy(static_cast<Copy*>(item));
-  --copy->publication->awaited;
+  --static_cast<Copy*>(item)->publication->awaited;
   // A core acknowledges in order, so the oldest is complete first.
   while (!post.publications_.empty() && post.publications_.front()->awaited == 0) {
     const std::unique_ptr<Publication> publication = std::move(post.publications_.front());
@@ -49,8 +49,9 @@ void ServicePost::on_acknowledged(void* target, void* item, Nanos now) {
 }
 
 void ServicePost::tell_retention(RetentionMillis retention) {
+  retention_now_.store(retention, std::memory_order_relaxed);
   for (DataCore* core : cores_) {
-    post_.send(core->self(), {&DataCore::on_retention_clock, core, new RetentionMillis(retention)});
+    post_.send(core->self(), {&DataCore::on_retention_clock, core, &retention_now_});
   }
 }
 

@@ -8,6 +8,7 @@
 #include "runtime/mail.h"
 #include "shard/commands.h"
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -33,17 +34,19 @@ class ServicePost final : public shard::CellPlane {
   void tell_retention(RetentionMillis retention);
 
  private:
+  struct Publication;
+  // One map on its way to one core and back.
+  struct Copy {
+    Publication* publication;
+    DataCore* core;
+  };
   struct Publication {
     ServicePost* owner = nullptr;
     std::shared_ptr<const route::RouteMap> map;
     void (*done)(void*, Nanos) = nullptr;
     void* context = nullptr;
     std::size_t awaited = 0;
-  };
-  // One map on its way to one core and back.
-  struct Copy {
-    Publication* publication;
-    DataCore* core;
+    std::vector<Copy> copies;
   };
   static void on_arrival(void* target, void* item, Nanos now);
   static void on_acknowledged(void* target, void* item, Nanos now);
@@ -52,6 +55,7 @@ class ServicePost final : public shard::CellPlane {
   std::vector<DataCore*> cores_;
   std::vector<CoreId> cell_cores_;
   std::deque<std::unique_ptr<Publication>> publications_;  // oldest first
+  std::atomic<RetentionMillis> retention_now_{};           // the cores read it when told to
 };
 
 }  // namespace penstock::ingest

@@ -6,9 +6,10 @@ namespace penstock::server {
 
 void ControlPost::start(proto::ControlRequest& request, Nanos) {
   request.home = post_.self();
-  auto* errand = new Errand{this, &request, request.done, request.context};
+  errands_.push_back(
+      std::make_unique<Errand>(Errand{this, &request, request.done, request.context}));
   request.done = &ControlPost::on_answer;
-  request.context = errand;
+  request.context = errands_.back().get();
   post_.send(service_post_.self(), {&ControlPost::on_service, this, &request});
 }
 
@@ -24,10 +25,11 @@ void ControlPost::on_answer(proto::ControlRequest& request, Nanos) {
 }
 
 void ControlPost::on_home(void*, void* item, Nanos now) {
-  const std::unique_ptr<Errand> errand(static_cast<Errand*>(item));
-  errand->request->done = errand->done;
-  errand->request->context = errand->context;
-  errand->done(*errand->request, now);
+  const Errand errand = *static_cast<Errand*>(item);
+  std::erase_if(errand.owner->errands_, [&](const auto& kept) { return kept.get() == item; });
+  errand.request->done = errand.done;
+  errand.request->context = errand.context;
+  errand.done(*errand.request, now);
 }
 
 }  // namespace penstock::server

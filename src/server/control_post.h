@@ -10,6 +10,9 @@
 #include "proto/kinesis.h"
 #include "runtime/mail.h"
 
+#include <memory>
+#include <vector>
+
 namespace penstock::server {
 
 class ControlPost final : public proto::ControlPlane {
@@ -35,6 +38,7 @@ class ControlPost final : public proto::ControlPlane {
   runtime::PostOffice::Post& post_;
   runtime::PostOffice::Post& service_post_;
   catalog::Catalog& catalog_;
+  std::vector<std::unique_ptr<Errand>> errands_;  // under way; few
 };
 
 }  // namespace penstock::server
