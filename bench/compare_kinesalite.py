@@ -4,8 +4,10 @@
   bench/compare_kinesalite.py BUILD_DIR DATA_DIR [--rounds 7] [--seconds 3]
 
 penstockd keeps every record on the device before it answers (D2), kinesalite in its memory (D0). Both
-start anew in every round, because kinesalite slows down with what it holds. kinesalite comes from npm
-into DATA_DIR. Server on CPU 0, wrk on the last. Writes bench/results/kinesalite.json.
+start anew in every round, because kinesalite slows down with what it holds, and take WARM_UP seconds
+of the same load before what is measured: the one touches its tail window for the first time in them,
+the other compiles itself. kinesalite comes from npm into DATA_DIR. Server on CPU 0, wrk on the last.
+Writes bench/results/kinesalite.json.
 """
 import argparse
 import json
@@ -19,6 +21,7 @@ from support import measure, server
 CASES = {"500 x 100 B": (100, 30), "500 x 1 KiB": (1024, 15)}
 SHARDS = 4
 KINESALITE_PORT = 7450
+WARM_UP = 3  # seconds
 
 
 def install(directory):
@@ -35,11 +38,12 @@ def load(client, data, data_bytes, seconds, target):
     if answer["FailedRecordCount"] != 0:
         raise RuntimeError(f"{target} refuses records")
     request = client.signed("PutRecords", body)
+    server.wrk(client, request, data, WARM_UP, prefix=("taskset", "-c", "1"))
     return 500 * server.wrk(client, request, data, seconds, prefix=("taskset", "-c", "1"))
 
 
 def penstock_round(build, data, data_bytes, seconds):
-    daemon = server.Penstockd(build, data / "penstock", journal_mib=1024 + seconds * 1200)
+    daemon = server.Penstockd(build, data / "penstock", journal_mib=1024 + (WARM_UP + seconds) * 1200)
     daemon.start(prefix=("taskset", "-c", "0"))
     try:
         daemon.wait_for_journal()
@@ -109,7 +113,7 @@ def main():
             options.data, "bench/compare_kinesalite.py build-bench DIR", kinesalite="3.3.3",
             node=measure.first_line("node", "--version"), wrk="4.1.0"),
         "cells": 1, "cores": 1, "carrier": "HTTP/1.1, plain, SigV4", "shards": SHARDS,
-        "connections": 16, "in_flight_a_connection": 1, "seconds": options.seconds, "cases": cases})
+        "connections": 16, "in_flight_a_connection": 1, "seconds": options.seconds, "warm_up_seconds": WARM_UP, "cases": cases})
 
 
 if __name__ == "__main__":
