@@ -17,6 +17,7 @@ class InstantDisk final : public env::Disk {
     }
     return ops.size();
   }
+  void hand_over() override {}
   [[nodiscard]] std::size_t reap(std::span<env::DiskDone> out) override {
     const std::size_t count = std::min(out.size(), done_.size());
     std::copy_n(done_.begin(), count, out.begin());

@@ -18,6 +18,7 @@ class SizeLog final : public env::Disk {
     for (const env::DiskOp& op : ops.first(taken)) sizes.push_back(op.length);
     return taken;
   }
+  void hand_over() override { disk_.hand_over(); }
   [[nodiscard]] std::size_t reap(std::span<env::DiskDone> out) override { return disk_.reap(out); }
 
   std::vector<std::uint32_t> sizes;

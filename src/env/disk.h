@@ -86,8 +86,11 @@ class Disk {
  public:
   virtual ~Disk() = default;
   [[nodiscard]] virtual std::size_t depth() const = 0;
-  // Takes as many of `ops`, in order, as have room; returns how many. Never blocks.
+  // Takes as many of `ops`, in order, as have room; returns how many. Never blocks. The device may
+  // see them only with the next `reap` or `hand_over`, many by one system call.
   [[nodiscard]] virtual std::size_t submit(std::span<const DiskOp> ops) = 0;
+  // The device gets what was taken so far now.
+  virtual void hand_over() = 0;
   // Fills `out` with finished operations; returns how many. Never blocks.
   [[nodiscard]] virtual std::size_t reap(std::span<DiskDone> out) = 0;
 };

@@ -24,8 +24,7 @@ void DiskQueue::start(DiskCall& call) {
   call.op.tag = tag_of(call);
   call.next = nullptr;
   ++pending_;
-  // Given to the device at once: a block's latency counts from here. Order is kept behind others
-  // that wait.
+  // Order is kept behind others that wait.
   if (waiting_head_ == nullptr && disk_.submit(std::span(&call.op, 1)) == 1) return;
   if (waiting_head_ == nullptr) {
     waiting_head_ = &call;

@@ -27,6 +27,9 @@ class DiskQueue {
   explicit DiskQueue(env::Disk& disk) : disk_(disk) {}
   // Completions come later, from `poll`, never from inside `start`.
   void start(DiskCall& call);
+  // What was started goes to the device now instead of at the end of the turn: for a caller who
+  // has much to do before that.
+  void hand_over() { disk_.hand_over(); }
   [[nodiscard]] WorkCount poll(Nanos now);
   [[nodiscard]] std::size_t pending() const { return pending_; }
 

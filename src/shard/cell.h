@@ -109,7 +109,8 @@ class Cell {
 
   void place_shard(Shard& shard, WallMillis wall);
   [[nodiscard]] bool place_command(CellCommand& command);
-  void submit(Nanos now, WallMillis wall);
+  // Where the journal takes it, and there is one: the open block. False: it must wait.
+  bool submit(Nanos now, WallMillis wall);
   [[nodiscard]] Ticket& open_ticket();
   void settle_ticket(Ticket& ticket, bool durable, Nanos now);
   void fail_all(Nanos now);

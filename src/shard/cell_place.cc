@@ -1,4 +1,5 @@
 // How a turn's entries become a block: control frames first, then shard after shard, one frame each.
+// While the journal has all the blocks in flight that it may, one more is filled and waits.
 #include "base/assert.h"
 #include "shard/cell.h"
 #include "storage/batch.h"
@@ -24,8 +25,8 @@ runtime::WorkCount Cell::place(Nanos now, WallMillis wall) {
     if (place_command(*commands_.front())) {
       commands_.pop_front();
       ++work;
-    } else {
-      submit(now, wall);
+    } else if (!submit(now, wall)) {
+      break;
     }
   }
   while (touched_head_ != nullptr) {
@@ -35,6 +36,7 @@ runtime::WorkCount Cell::place(Nanos now, WallMillis wall) {
       break;
     }
     if (state != storage::AppendState::kOpen) break;
+    if (ticket_open_ && open_ticket().placed.size() == kPlacedPerBlock && !submit(now, wall)) break;
     Shard& shard = *touched_head_;
     touched_head_ = shard.next_touched;
     shard.touched = false;
@@ -42,12 +44,12 @@ runtime::WorkCount Cell::place(Nanos now, WallMillis wall) {
     ++work;
     if (shard.pending_head != nullptr) {  // the block is full: the others first, then the rest
       touch(shard);
-      submit(now, wall);
+      if (!submit(now, wall)) break;
     } else {
       remove_if_idle(shard);
     }
   }
-  if (journal_.block_open()) submit(now, wall);
+  submit(now, wall);
   return work;
 }
 
@@ -113,7 +115,6 @@ void Cell::place_shard(Shard& shard, WallMillis wall) {
   ++shard.blocks_in_flight;
   counters_.records_in += fitting;
   counters_.bytes_in += payload;
-  if (ticket.placed.size() == kPlacedPerBlock) submit(turn_now_, wall);
 }
 
 // False when the open block has no room for it.
@@ -146,11 +147,13 @@ Cell::Ticket& Cell::open_ticket() {
   return tickets_[(first_ticket_ + ticket_count_ - 1) % kTickets];
 }
 
-void Cell::submit(Nanos now, WallMillis wall) {
-  if (!journal_.block_open()) return;
+bool Cell::submit(Nanos now, WallMillis wall) {
+  if (!journal_.block_open()) return true;
+  if (!journal_.can_submit()) return false;
   PENSTOCK_ASSERT(ticket_open_);
   open_ticket().lsn = journal_.submit_block(now, wall, retention_now_);
   ticket_open_ = false;
+  return true;
 }
 
 }  // namespace penstock::shard

@@ -14,9 +14,11 @@ AppendState Appender::append_state(bool control) const {
   const std::uint32_t spare = slots_.free() + (open_ != nullptr ? 1 : 0);
   if (spare < (control ? 1U : 2U)) return AppendState::kFull;
   if (block_.open()) return AppendState::kOpen;
-  const bool room = flying_ < limits_.depth && index_.ring().room() > 0 &&
-                    tail_.has_room(std::max<std::uint64_t>(wanted_, limits_.block_target)) &&
-                    (open_ != nullptr || slots_.can_write());
+  // A new segment's first block is not filled ahead: the segment begins with its write.
+  const bool place =
+      open_ != nullptr ? flying_ <= limits_.depth : can_submit() && slots_.can_write();
+  const bool room = place && index_.ring().room() > 0 &&
+                    tail_.has_room(std::max<std::uint64_t>(wanted_, limits_.block_target));
   return room ? AppendState::kOpen : AppendState::kBusy;
 }
 
@@ -64,7 +66,7 @@ bool Appender::begin_block(std::size_t body_min) {
   if (open_ != nullptr && segment_room() < need) write_empty(true);
   if (open_ == nullptr) {
     if (slots_.free() < spare_needed || !slots_.can_write()) return false;
-    if (flying_ >= limits_.depth) return false;
+    if (!can_submit()) return false;
     open_segment();
   }
   wanted_ = need;
@@ -95,6 +97,7 @@ bool Appender::should_seal() const {
 Lsn Appender::submit_block(Nanos now, WallMillis wall, RetentionMillis retention) {
   PENSTOCK_ASSERT(block_.open());
   PENSTOCK_ASSERT(block_.frames() > 0);
+  PENSTOCK_ASSERT(can_submit() || fenced_);
   now_ = now;
   wall_ = wall;
   retention_ = std::max(retention_, retention);
@@ -180,6 +183,7 @@ void Appender::start_write(std::byte* block, const format::BlockHeader& header) 
   ++outstanding_;
   counters_.bytes_written += header.total_len;
   writes_.start(f);
+  if (f.op.length >= kHandOverBytes) writes_.hand_over();
   if (sabotaged(Sabotage::kAckBeforeCompletion)) durable_ = std::max(durable_, f.lsn);
 }
 

@@ -3,7 +3,8 @@
 //   block    open ─► in flight ─► durable       (a failed or short write fences everything after it)
 //   segment  header in flight with its first blocks; a block counts as durable only behind it
 //
-// Shape      at most `depth` blocks in flight besides SEAL and idle blocks; durable in order
+// Shape      at most `depth` blocks in flight besides SEAL and idle blocks, one more being filled; durable in
+//            order
 // Owner      its journal
 // Allocates  when a segment is opened or sealed
 // Source     FORMAT.md §4, §5; blueprint §5
@@ -45,6 +46,7 @@ class Appender {
   [[nodiscard]] std::span<std::byte> open_frame(std::size_t body_min, std::size_t body_max);
   void close_frame(const FrameFields& fields, std::size_t body_bytes);
   [[nodiscard]] bool block_open() const { return block_.open(); }
+  [[nodiscard]] bool can_submit() const { return flying_ < limits_.depth; }
   [[nodiscard]] std::size_t frame_body_max() const {
     return limits_.block_max - sizeof(format::BlockHeader) - sizeof(format::FrameHeader);
   }
@@ -85,6 +87,9 @@ class Appender {
   // SEAL and idle blocks come on top of `depth`.
   static constexpr std::size_t kFlights = 16;
   static_assert(kFlights >= kDepthMax + 4);
+  // A block this long is written while the next one is filled; several shorter ones go to the device
+  // together, at the end of the turn.
+  static constexpr std::uint32_t kHandOverBytes = 128 * 1024;
 
   // Where the segment's blocks must end with so many more frames, each of a shard of its own.
   [[nodiscard]] std::uint64_t blocks_limit(std::uint64_t more_frames) const;

@@ -182,6 +182,7 @@ void Journal::close_frame(const FrameFields& fields, std::size_t body_bytes) {
   impl_->append().close_frame(fields, body_bytes);
 }
 std::size_t Journal::frame_body_max() const { return impl_->append().frame_body_max(); }
+bool Journal::can_submit() const { return impl_->append().can_submit(); }
 bool Journal::block_open() const { return impl_->append().block_open(); }
 Lsn Journal::submit_block(Nanos now, WallMillis wall, RetentionMillis retention) {
   return impl_->submit(now, wall, retention);

@@ -152,8 +152,8 @@ class Journal {
   ~Journal();
 
   // --- Append ---------------------------------------------------------------------------------
-  // kOpen: a block may be filled now. kBusy: `depth` blocks are in flight, or the tail window is
-  // full of them. kFull: no free slot (`control` frames may use the reserved one). kFenced.
+  // kOpen: a block may be filled now, be it while `depth` are in flight, so that it is ready when the
+  // first of them returns. kBusy: there is such a block already, or the tail window is full of them. kFull: no free slot (`control` frames may use the reserved one). kFenced.
   [[nodiscard]] AppendState append_state(bool control) const;
   // Space for a frame's body in the open block: at least `body_min` and at most `body_max` bytes,
   // 8-byte aligned. Empty when the open block has no room: submit it and come back. Empty though
@@ -165,8 +165,10 @@ class Journal {
   // What the options, the tail window (half of it) and the slot (half of it) leave for one body.
   [[nodiscard]] std::size_t frame_body_max() const;
   [[nodiscard]] bool block_open() const;
+  // Fewer than `depth` blocks are in flight.
+  [[nodiscard]] bool can_submit() const;
   // Seals the open block and starts its write. Returns its number.
-  // REQUIRES: block_open(), no frame open.
+  // REQUIRES: block_open(), can_submit() unless fenced, no frame open.
   Lsn submit_block(Nanos now, WallMillis wall, RetentionMillis retention);
   // All blocks up to here are durable. Rises only.
   [[nodiscard]] Lsn durable() const;

@@ -21,6 +21,7 @@ class SimDisk final : public env::Disk {
 
   [[nodiscard]] std::size_t depth() const override { return depth_; }
   [[nodiscard]] std::size_t submit(std::span<const env::DiskOp> ops) override;
+  void hand_over() override {}  // it has everything at once
   [[nodiscard]] std::size_t reap(std::span<env::DiskDone> out) override;
   [[nodiscard]] std::size_t pending() const { return pending_; }
 

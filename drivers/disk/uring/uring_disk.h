@@ -25,6 +25,7 @@ class UringDisk final : public env::Disk, private RingClient {
 
   [[nodiscard]] std::size_t depth() const override { return tags_.size(); }
   [[nodiscard]] std::size_t submit(std::span<const env::DiskOp> ops) override;
+  void hand_over() override { ring_.flush(); }
   [[nodiscard]] std::size_t reap(std::span<env::DiskDone> out) override;
 
  private:

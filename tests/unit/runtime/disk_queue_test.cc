@@ -23,6 +23,7 @@ class TwoDeepDisk final : public env::Disk {
     }
     return taken;
   }
+  void hand_over() override {}
   std::size_t reap(std::span<env::DiskDone> out) override {
     std::size_t count = 0;
     while (finish > 0 && !pending.empty() && count < out.size()) {

@@ -41,6 +41,7 @@ class NullDisk final : public env::Disk {
     }
     return taken;
   }
+  void hand_over() override {}
   std::size_t reap(std::span<env::DiskDone> out) override {
     const std::size_t count = std::min(out.size(), count_);
     std::copy_n(tags_.begin(), count, out.begin());

@@ -135,7 +135,7 @@ class CrashBoot {
       const std::uint64_t burst = random() % 8 == 0 ? 200 : 12;
       if (!add_frame(shard, 1 + static_cast<std::uint32_t>(random() % burst))) break;
     }
-    if (!journal_->block_open()) return;
+    if (!journal_->block_open() || !journal_->can_submit()) return;
     const Lsn lsn = journal_->submit_block(time_.now(), wall(), retention());
     blocks_[lsn.raw()] = next_;
     note_durable();

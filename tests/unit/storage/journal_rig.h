@@ -159,7 +159,9 @@ class JournalRig {
     pending_.push_back({shard, next});
     return true;
   }
+  // As soon as the journal takes it.
   Lsn submit() {
+    while (!journal->can_submit() && !journal->fenced()) turn();
     const Lsn lsn = journal->submit_block(time.now(), wall(), retention());
     for (const auto& [shard, end] : pending_) in_block_[lsn.raw()][shard] = end;
     pending_.clear();

@@ -44,6 +44,32 @@ TEST(Journal, DurableRisesInOrderOfBlocksThoughCompletionsDoNot) {
   EXPECT_EQ(rig.durable_end(shard), rig.appended_end(shard));
 }
 
+TEST(Journal, OneBlockIsFilledWhileAsManyAsMayBeAreInFlight) {
+  RigOptions options;
+  options.journal.depth = 2;
+  options.storage.write_nanos_min = 100'000;
+  options.storage.write_nanos_max = 100'000;
+  JournalRig rig(options);
+  const ShardKey shard = shard_key(1);
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_EQ(rig.journal->append_state(false), AppendState::kOpen);
+    ASSERT_TRUE(rig.add(shard, 1));
+    rig.submit();
+  }
+  EXPECT_FALSE(rig.journal->can_submit());
+  ASSERT_EQ(rig.journal->append_state(false), AppendState::kOpen);
+  ASSERT_TRUE(rig.add(shard, 1));
+  EXPECT_EQ(rig.journal->append_state(false), AppendState::kOpen) << "it takes more meanwhile";
+  ASSERT_TRUE(rig.add(shard_key(2), 1));
+  EXPECT_EQ(rig.journal->durable(), Lsn(0)) << "nobody had to wait for that";
+  while (!rig.journal->can_submit()) rig.turn();
+  EXPECT_EQ(rig.submit(), Lsn(3));
+  rig.drain();
+  EXPECT_EQ(rig.journal->durable(), Lsn(3));
+  rig.check_shard(shard, 0, 3);
+  rig.check_shard(shard_key(2), 0, 1);
+}
+
 TEST(Journal, ABlockCountsOnlyBehindItsSegmentsHeader) {
   RigOptions options;
   options.storage.write_nanos_min = 100'000;
