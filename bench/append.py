@@ -2,9 +2,9 @@
 """Durable append in process against what fio writes: same file system, pre-written files, the same
 block size and depth, in turn.
 
-  bench/append.py BUILD_DIR DATA_DIR [--rounds 9] [--mib 1024] [--in-flight 16]
+  bench/append.py BUILD_DIR DATA_DIR [--rounds 13] [--mib 1024] [--in-flight 64]
 
-DATA_DIR: an empty place on a real file system with 30 GB free. Writes bench/results/append.json.
+DATA_DIR: an empty place on a real file system with 60 GB free. Writes bench/results/append.json.
 """
 import argparse
 import json
@@ -17,7 +17,9 @@ PAYLOAD_TARGET, SHARDS_TARGET = 0.85, 0.95
 DEPTH = 4
 # 500 records each. With 1,024 shards a put ends with the last of the many blocks its records lie in:
 # with few puts in flight all end together, and the pipeline may run empty in between.
-IN_FLIGHT = 16
+IN_FLIGHT = 64
+KEPT = ("payload_mb_per_second", "written_mb_per_second", "records_per_second", "block_bytes",
+        "frames", "seconds", "cpu_seconds")
 
 
 def fio(file, block_bytes, offset_mib, mib):
@@ -30,11 +32,20 @@ def fio(file, block_bytes, offset_mib, mib):
     return json.loads(run.stdout)["jobs"][0]["write"]["bw_bytes"]
 
 
+def both(first, second):
+    """Two runs of one arm as one."""
+    seconds = first["seconds"] + second["seconds"]
+    summed = ("frames", "seconds", "cpu_seconds")
+    return {key: round(first[key] + second[key] if key in summed
+                       else (first[key] * first["seconds"] + second[key] * second["seconds"]) / seconds, 4)
+            for key in first}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("data", type=pathlib.Path)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=13)
     parser.add_argument("--mib", type=int, default=1024)
     parser.add_argument("--in-flight", type=int, default=IN_FLIGHT)
     options = parser.parse_args()
@@ -56,17 +67,22 @@ def main():
         rounds, dropped = [], 0
         for number in range(options.rounds):
             measure.wait_for_quiet()
-            order = ["fio", 1, 1024]
-            got = {}
+            half = options.mib // 2
+            order = ["fio", 1, 1024] if number % 2 == 0 else [1024, 1, "fio"]
+            got = {arm: [] for arm in order}
             with measure.Others() as others:
-                for arm in order if number % 2 == 0 else reversed(order):
-                    got[arm] = (fio(file, block, number * options.mib, options.mib) if arm == "fio"
-                                else arms[arm].ask(f"fill {options.mib}"))
-            line = {"fio_mb_per_second": round(got["fio"] / 1e6, 1), "others": round(others.share, 3)}
+                for arm in order + order[::-1]:
+                    if arm == "fio":
+                        offset = number * options.mib + half * len(got[arm])
+                        rate = fio(file, block, offset, half)
+                        got[arm].append({"fio_mb_per_second": rate / 1e6, "seconds": half * 2**20 / rate})
+                    else:
+                        answer = arms[arm].ask(f"fill {half}")
+                        got[arm].append({key: answer[key] for key in KEPT})
+            line = {"fio_mb_per_second": round(both(*got["fio"])["fio_mb_per_second"], 1),
+                    "others": round(others.share, 3)}
             for shards in (1, 1024):
-                line[f"shards_{shards}"] = {key: got[shards][key] for key in (
-                    "payload_mb_per_second", "written_mb_per_second", "records_per_second",
-                    "block_bytes", "frames", "seconds", "cpu_seconds")}
+                line[f"shards_{shards}"] = both(*got[shards])
             print(json.dumps(line))
             dropped += others.too_much
             rounds.append(line)
