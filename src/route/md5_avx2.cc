@@ -6,6 +6,7 @@
 
 #include <immintrin.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -89,24 +90,35 @@ PENSTOCK_AVX2 void eight(const Blocks& blocks, base::HashKey (&out)[kLanes]) {
   for (std::size_t i = 0; i < 4; ++i) s[i] = _mm256_set1_epi32(static_cast<int>(kMd5Start[i]));
   rounds(s, words, std::make_index_sequence<64>{});
 
-  alignas(32) std::uint32_t word[4][kLanes];
+  // A digest is its four words, the bytes of each turned round, as two numbers of 64 bits.
+  const __m256i turn = _mm256_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203, 0x0c0d0e0f08090a0b,
+                                         0x0405060700010203);
   for (std::size_t i = 0; i < 4; ++i) {
     s[i] = _mm256_add_epi32(s[i], _mm256_set1_epi32(static_cast<int>(kMd5Start[i])));
-    _mm256_store_si256(reinterpret_cast<__m256i*>(word[i]), s[i]);
+    s[i] = _mm256_shuffle_epi8(s[i], turn);
   }
-  for (std::size_t lane = 0; lane < kLanes; ++lane) {
-    const auto half = [&word, lane](std::size_t first) {
-      return (std::uint64_t{__builtin_bswap32(word[first][lane])} << 32) |
-             __builtin_bswap32(word[first + 1][lane]);
+  // Of the lanes 0, 1, 4, 5 and 2, 3, 6, 7.
+  static_assert(sizeof(base::HashKey) == 16);
+  static_assert(offsetof(base::HashKey, low) == 8);
+  const __m256i high[2] = {_mm256_unpacklo_epi32(s[1], s[0]), _mm256_unpackhi_epi32(s[1], s[0])};
+  const __m256i low[2] = {_mm256_unpacklo_epi32(s[3], s[2]), _mm256_unpackhi_epi32(s[3], s[2])};
+  for (std::size_t i = 0; i < 2; ++i) {
+    const __m256i even = _mm256_unpacklo_epi64(high[i], low[i]);
+    const __m256i odd = _mm256_unpackhi_epi64(high[i], low[i]);
+    const auto put = [&out](std::size_t lane, __m128i digest) {
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(&out[lane]), digest);
     };
-    out[lane] = {half(0), half(2)};
+    put(2 * i, _mm256_castsi256_si128(even));
+    put(2 * i + 1, _mm256_castsi256_si128(odd));
+    put(2 * i + 4, _mm256_extracti128_si256(even, 1));
+    put(2 * i + 5, _mm256_extracti128_si256(odd, 1));
   }
 }
 
 void fill(std::byte* block, KeyRef key) {
+  std::memset(block, 0, sizeof(Blocks::lane[0]));
   if (key.bytes > 0) std::memcpy(block, key.data, key.bytes);
   block[key.bytes] = std::byte{0x80};
-  std::memset(block + key.bytes + 1, 0, 63 - key.bytes);
   const std::uint64_t bits = std::uint64_t{key.bytes} * 8;
   std::memcpy(block + 56, &bits, 8);
 }
