@@ -116,7 +116,7 @@ class DataCore final : public runtime::Agent, public shard::DataPlane, private s
   void finished(shard::ReadRequest& request, Nanos now) override;
 
   void route(shard::PutRequest& request, bool misrouted_only, Nanos now);
-  [[nodiscard]] shard::PutParcel* parcel_for(shard::PutRequest& request, CoreId owner);
+  [[nodiscard]] shard::PutParcel* begin_parcel(shard::PutRequest& request, CoreId owner);
   void dispatch(shard::PutParcel& parcel, Nanos now);
   void take(shard::PutParcel& parcel, Nanos now);
   void close_if_settled(shard::PutParcel& parcel, Nanos now);

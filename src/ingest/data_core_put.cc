@@ -18,22 +18,23 @@ void DataCore::put(PutRequest& request, Nanos now) {
   request.serial = (next_serial_++ << 8) | self_.raw();
   ++counters_.puts;
   ++puts_under_way_;
-  for (PutEntry& entry : request.entries) {
-    entry.request = &request;
-    entry.stored = false;
-    entry.error = ErrorCode::kWrongShard;
-  }
   route(request, false, now);
 }
 
 // Deals the entries out to parcels, one an owning core, in the order of the call.
 void DataCore::route(PutRequest& request, bool misrouted_only, Nanos now) {
   const auto local = local_.find(request.stream);
+  const route::StreamRoute* stream = local == local_.end() ? nullptr : local->second.route.get();
   ++request.open_parcels;  // ours, until all are dispatched: the request cannot finish meanwhile
   for (PutEntry& entry : request.entries) {
-    if (misrouted_only && (entry.stored || entry.error != ErrorCode::kWrongShard)) continue;
-    const route::ShardRoute* shard =
-        local == local_.end() ? nullptr : local->second.route->find(entry.record.hash);
+    if (!misrouted_only) {
+      entry.request = &request;
+      entry.stored = false;
+      entry.error = ErrorCode::kWrongShard;
+    } else if (entry.stored || entry.error != ErrorCode::kWrongShard) {
+      continue;
+    }
+    const route::ShardRoute* shard = stream == nullptr ? nullptr : stream->find(entry.record.hash);
     if (shard == nullptr) {  // the stream is gone
       entry.error = ErrorCode::kNotFound;
       continue;
@@ -41,7 +42,8 @@ void DataCore::route(PutRequest& request, bool misrouted_only, Nanos now) {
     entry.shard = shard->number;
     // As reads do: by the catalogue, not by what the cell knows, whose OPEN may be lost.
     entry.shard_created_second = shard->created_second;
-    PutParcel* parcel = parcel_for(request, shard->core);
+    PutParcel* parcel = routing_[shard->core.raw()];
+    if (parcel == nullptr) parcel = begin_parcel(request, shard->core);
     if (parcel == nullptr) {
       entry.error = ErrorCode::kOverloaded;
       continue;
@@ -58,10 +60,11 @@ void DataCore::route(PutRequest& request, bool misrouted_only, Nanos now) {
   if (--request.open_parcels == 0 && !request.parked) answered_.push_back(&request);
 }
 
-PutParcel* DataCore::parcel_for(PutRequest& request, CoreId owner) {
-  PutParcel*& parcel = routing_[owner.raw()];
-  if (parcel != nullptr || free_parcels_ == nullptr) return parcel;
-  parcel = free_parcels_;
+// Null where all are out.
+PutParcel* DataCore::begin_parcel(PutRequest& request, CoreId owner) {
+  if (free_parcels_ == nullptr) return nullptr;
+  PutParcel* parcel = free_parcels_;
+  routing_[owner.raw()] = parcel;
   free_parcels_ = parcel->next;
   *parcel = {};
   parcel->request = &request;
@@ -92,10 +95,11 @@ void DataCore::take(PutParcel& parcel, Nanos now) {
   // One more than there are entries: the parcel stays until the walk is over.
   ++parcel.open;
   const auto local = local_.find(parcel.stream);
+  const LocalStream* stream = local == local_.end() ? nullptr : &local->second;
   for (PutEntry* entry = parcel.head; entry != nullptr;) {
     PutEntry* following = entry->next;
     const LocalStream::Place place =
-        local == local_.end() ? LocalStream::Place{} : local->second.at(entry->shard);
+        stream == nullptr ? LocalStream::Place{} : stream->at(entry->shard);
     const bool taken = place.cell != nullptr && place.cell->take(*entry, place.shard, now);
     if (!taken) {
       if (entry->error == ErrorCode::kWrongShard) ++parcel.misrouted;

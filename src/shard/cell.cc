@@ -65,12 +65,11 @@ bool Cell::take(PutEntry& entry, Shard* shard, Nanos now) {
   shard->write_bytes.debit(entry.record.data_bytes + entry.record.key_bytes, now);
   shard->write_records.debit(1, now);
   shard->push(entry);
-  touch(*shard);
+  if (!shard->touched) touch(*shard);
   return true;
 }
 
 void Cell::touch(Shard& shard) {
-  if (shard.touched) return;
   shard.touched = true;
   shard.next_touched = nullptr;
   if (touched_head_ == nullptr) {
@@ -214,6 +213,8 @@ void Cell::expire(Nanos now) {
     shard->pending_head = kept.head;
     shard->pending_tail = kept.tail;
     shard->pending_deadline = kept.deadline;
+    shard->pending_count = kept.entries;
+    shard->pending_bytes = kept.bytes;
   }
 }
 
@@ -229,6 +230,7 @@ Cell::Kept Cell::refuse_late(PutEntry* entry, ErrorCode error, Nanos now) {
       (kept.tail == nullptr ? kept.head : kept.tail->next) = entry;
       kept.tail = entry;
       ++kept.entries;
+      kept.bytes += entry->payload_bytes();
       kept.deadline = std::min(kept.deadline, entry->request->deadline);
     }
     entry = following;

@@ -104,9 +104,16 @@ class Cell {
     PutEntry* head = nullptr;
     PutEntry* tail = nullptr;
     std::uint32_t entries = 0;
+    std::size_t bytes = 0;
     Nanos deadline = runtime::kNever;
   };
 
+  struct Piece {
+    std::uint32_t records = 0;
+    std::size_t payload = 0;  // bytes of keys and data
+  };
+
+  [[nodiscard]] static Piece first_piece(const Shard& shard, std::size_t bytes_max);
   void place_shard(Shard& shard, WallMillis wall);
   [[nodiscard]] bool place_command(CellCommand& command);
   // Where the journal takes it, and there is one: the open block. False: it must wait.

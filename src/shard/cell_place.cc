@@ -53,68 +53,70 @@ runtime::WorkCount Cell::place(Nanos now, WallMillis wall) {
   return work;
 }
 
+// As many of the shard's first entries as one batch of so many bytes takes; at least one.
+Cell::Piece Cell::first_piece(const Shard& shard, std::size_t bytes_max) {
+  if (shard.pending_count <= storage::kBatchRecordsMax &&
+      storage::batch_bytes(shard.pending_count, shard.pending_bytes) <= bytes_max) {
+    return {shard.pending_count, shard.pending_bytes};
+  }
+  Piece piece;
+  for (const PutEntry* e = shard.pending_head; e != nullptr; e = e->next) {
+    const std::size_t payload = piece.payload + e->payload_bytes();
+    const bool fits = piece.records < storage::kBatchRecordsMax &&
+                      storage::batch_bytes(piece.records + 1, payload) <= bytes_max;
+    if (!fits && piece.records > 0) break;
+    ++piece.records;
+    piece.payload = payload;
+  }
+  return piece;
+}
+
 // Moves as many of the shard's entries into the open block as it has room for.
 void Cell::place_shard(Shard& shard, WallMillis wall) {
   if (shard.pending_head == nullptr) return;
-  const auto bytes_of = [](const PutEntry& entry) {
-    return std::size_t{entry.record.key_bytes} + entry.record.data_bytes;
-  };
-  std::size_t wanted = 0;
-  std::uint32_t count = 0;
-  for (const PutEntry* e = shard.pending_head; e != nullptr && count < storage::kBatchRecordsMax;
-       e = e->next) {
-    if (count > 0 &&
-        storage::batch_bytes(count + 1, wanted + bytes_of(*e)) > options_.block_target) {
-      break;
-    }
-    wanted += bytes_of(*e);
-    ++count;
-  }
-  const std::span<std::byte> room = journal_.open_frame(
-      storage::batch_bytes(1, bytes_of(*shard.pending_head)), storage::batch_bytes(count, wanted));
+  Piece piece = first_piece(shard, options_.block_target);
+  const std::span<std::byte> room =
+      journal_.open_frame(storage::batch_bytes(1, shard.pending_head->payload_bytes()),
+                          storage::batch_bytes(piece.records, piece.payload));
   if (room.empty()) return;
-
-  std::size_t payload = wanted;
-  std::uint32_t fitting = count;
-  if (storage::batch_bytes(count, wanted) > room.size()) {
-    payload = 0;
-    fitting = 0;
-    for (const PutEntry* e = shard.pending_head; fitting < count; e = e->next) {
-      if (storage::batch_bytes(fitting + 1, payload + bytes_of(*e)) > room.size()) break;
-      payload += bytes_of(*e);
-      ++fitting;
-    }
+  if (storage::batch_bytes(piece.records, piece.payload) > room.size()) {
+    piece = first_piece(shard, room.size());
   }
-  PENSTOCK_ASSERT(fitting > 0);
   const WallMillis arrival = std::max(shard.last_arrival, wall);
   const RecordIndex first = shard.next;
-  storage::BatchWriter batch(room, {.first = first, .arrival = arrival}, fitting, payload);
+  storage::BatchWriter batch(room, {.first = first, .arrival = arrival}, piece.records,
+                             piece.payload);
+  PutEntry* entry = shard.pending_head;
+  PutEntry* last = entry;
+  RecordIndex index = first;
+  batch.add_all([&]() -> const storage::RecordRef& {
+    last = entry;
+    entry = entry->next;
+    last->index = index;
+    last->arrival = arrival;
+    ++index;
+    return last->record;
+  });
   Ticket& ticket = open_ticket();
-  for (std::uint32_t i = 0; i < fitting; ++i) {
-    PutEntry& entry = shard.pop();
-    batch.add(entry.record);
-    entry.index = shard.next;
-    entry.arrival = arrival;
-    entry.shard = shard.key.shard;
-    ++shard.next;
-    entry.next = nullptr;
-    ticket.deadline = std::min(ticket.deadline, entry.request->deadline);
-    (ticket.tail == nullptr ? ticket.head : ticket.tail->next) = &entry;
-    ticket.tail = &entry;
-  }
-  ticket.entries += fitting;
+  (ticket.tail == nullptr ? ticket.head : ticket.tail->next) = shard.pending_head;
+  ticket.tail = last;
+  ticket.entries += piece.records;
+  ticket.deadline = std::min(ticket.deadline, shard.pending_deadline);
+  shard.drop_front(*last, piece.records, piece.payload);
+  last->next = nullptr;
+  shard.next = index;
   shard.last_arrival = arrival;
   journal_.close_frame({.kind = storage::FrameKind::kBatches,
                         .shard = shard.key,
                         .first = first,
-                        .records = fitting,
+                        .records = piece.records,
                         .arrival_min = arrival,
                         .arrival_max = arrival},
                        batch.finish());
   ticket.placed.push_back({&shard, shard.next, arrival});
   ++shard.blocks_in_flight;
-  counters_.records_in += fitting;
-  counters_.bytes_in += payload;
+  counters_.records_in += piece.records;
+  counters_.bytes_in += piece.payload;
 }
 
 // False when the open block has no room for it.

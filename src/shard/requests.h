@@ -37,6 +37,10 @@ struct PutEntry {
   std::int64_t shard_created_second = 0;
   RecordIndex index;
   WallMillis arrival;
+
+  [[nodiscard]] std::size_t payload_bytes() const {
+    return std::size_t{record.key_bytes} + record.data_bytes;
+  }
 };
 
 struct PutRequest {

@@ -41,6 +41,8 @@ struct Shard {
   PutEntry* pending_head = nullptr;
   PutEntry* pending_tail = nullptr;
   Nanos pending_deadline = runtime::kNever;  // no pending entry's is earlier
+  std::size_t pending_bytes = 0;             // of keys and data
+  std::uint32_t pending_count = 0;
   Shard* next_touched = nullptr;
   std::uint32_t blocks_in_flight = 0;  // blocks that hold batches of it
   std::uint32_t reads_in_flight = 0;
@@ -61,12 +63,21 @@ struct Shard {
     }
     pending_tail = &entry;
     pending_deadline = std::min(pending_deadline, entry.request->deadline);
+    pending_bytes += entry.payload_bytes();
+    ++pending_count;
+  }
+  // The first `count` entries, of so many bytes, of which `last` is the last, belong to someone else.
+  void drop_front(PutEntry& last, std::uint32_t count, std::size_t bytes) {
+    PENSTOCK_ASSERT(count <= pending_count);
+    pending_head = last.next;
+    pending_bytes -= bytes;
+    pending_count -= count;
+    if (pending_head == nullptr) pending_deadline = runtime::kNever;
   }
   PutEntry& pop() {
     PENSTOCK_ASSERT(pending_head != nullptr);
     PutEntry& entry = *pending_head;
-    pending_head = entry.next;
-    if (pending_head == nullptr) pending_deadline = runtime::kNever;
+    drop_front(entry, 1, entry.payload_bytes());
     return entry;
   }
   // Nothing on this core refers to it.

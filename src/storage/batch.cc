@@ -11,7 +11,7 @@ namespace penstock::storage {
 namespace {
 
 static_assert(sizeof(format::BatchHeader) == kBatchHeaderBytes);
-static_assert(sizeof(proto::RecordEntry) == kRecordEntryBytes);
+static_assert(sizeof(proto::RecordEntry) == sizeof(RecordEntry));
 
 // The one layout in which this writer lays the FlatBuffer out. Offsets from its start:
 //
@@ -37,10 +37,6 @@ static_assert(sizeof(Frame) + sizeof(std::uint32_t) + 7 <= kBatchOverheadBytes);
 
 constexpr std::uint64_t kPayloadMax = format::kBlockBytesMax - kBatchHeaderBytes;
 
-void copy(std::byte* to, const std::byte* from, std::size_t bytes) {
-  if (bytes > 0) std::memcpy(to, from, bytes);
-}
-
 bool reserved_clear(const format::BatchHeader& h) {
   return h.codec == 0 && h.flags == 0 && h.reserved0 == 0 && h.reserved1 == 0 && h.reserved2 == 0;
 }
@@ -51,12 +47,12 @@ bool ranges_add_up(const proto::Batch& batch) {
   const std::uint8_t* entries = batch.records()->Data();
   std::uint64_t at = 0;
   for (std::size_t i = 0; i < batch.records()->size(); ++i) {
-    proto::RecordEntry entry;
-    std::memcpy(&entry, entries + i * kRecordEntryBytes, sizeof(entry));
-    if (entry.key_offset() != at) return false;
-    at += entry.key_length();
-    if (entry.data_offset() != at) return false;
-    at += entry.data_length();
+    RecordEntry entry;
+    std::memcpy(&entry, entries + i * sizeof(entry), sizeof(entry));
+    if (entry.key_offset != at) return false;
+    at += entry.key_length;
+    if (entry.data_offset != at) return false;
+    at += entry.data_length;
   }
   return at == batch.bytes()->size();
 }
@@ -78,29 +74,15 @@ BatchWriter::BatchWriter(std::span<std::byte> out, const BatchFields& fields, st
   frame.count = records;
   std::byte* flat = out_ + kBatchHeaderBytes;
   std::memcpy(flat, &frame, sizeof(frame));
-  entries_ = flat + sizeof(Frame);
+  at_.entry = flat + sizeof(Frame);
   const auto size = static_cast<std::uint32_t>(payload_bytes);
-  std::memcpy(entries_ + entries_bytes, &size, sizeof(size));
-  bytes_ = entries_ + entries_bytes + sizeof(size);
-}
-
-void BatchWriter::add(const RecordRef& record) {
-  PENSTOCK_ASSERT(added_ < records_);
-  PENSTOCK_ASSERT(payload_offset_ + record.key_bytes + std::size_t{record.data_bytes} <=
-                  payload_bytes_);
-  const std::uint32_t data_offset = payload_offset_ + record.key_bytes;
-  const proto::RecordEntry entry(payload_offset_, data_offset, record.data_bytes, record.key_bytes,
-                                 record.flags, record.hash.high, record.hash.low);
-  std::memcpy(entries_ + added_ * kRecordEntryBytes, &entry, sizeof(entry));
-  copy(bytes_ + payload_offset_, record.key, record.key_bytes);
-  copy(bytes_ + data_offset, record.data, record.data_bytes);
-  payload_offset_ = data_offset + record.data_bytes;
-  ++added_;
+  std::memcpy(at_.entry + entries_bytes, &size, sizeof(size));
+  bytes_ = at_.entry + entries_bytes + sizeof(size);
 }
 
 std::size_t BatchWriter::finish() {
-  PENSTOCK_ASSERT(added_ == records_);
-  PENSTOCK_ASSERT(payload_offset_ == payload_bytes_);
+  PENSTOCK_ASSERT(at_.entry == bytes_ - sizeof(std::uint32_t));
+  PENSTOCK_ASSERT(at_.offset == payload_bytes_);
   std::byte* flat = out_ + kBatchHeaderBytes;
   const auto used = static_cast<std::size_t>(bytes_ + payload_bytes_ - flat);
   const std::size_t length = round_up(used, std::size_t{8});
@@ -153,15 +135,15 @@ Result<BatchView> BatchView::open(std::span<const std::byte> bytes, std::size_t*
 
 RecordRef BatchView::record(std::uint32_t i) const {
   PENSTOCK_ASSERT(i < count_);
-  proto::RecordEntry entry;
-  std::memcpy(&entry, entries_ + i * kRecordEntryBytes, sizeof(entry));
+  RecordEntry entry;
+  std::memcpy(&entry, entries_ + i * sizeof(entry), sizeof(entry));
   RecordRef record;
-  record.key = payload_ + entry.key_offset();
-  record.data = payload_ + entry.data_offset();
-  record.data_bytes = entry.data_length();
-  record.key_bytes = entry.key_length();
-  record.flags = entry.flags();
-  record.hash = {entry.hash_high(), entry.hash_low()};
+  record.key = payload_ + entry.key_offset;
+  record.data = payload_ + entry.data_offset;
+  record.data_bytes = entry.data_length;
+  record.key_bytes = entry.key_length;
+  record.flags = entry.flags;
+  record.hash = {entry.hash_high, entry.hash_low};
   return record;
 }
 

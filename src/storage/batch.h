@@ -7,6 +7,7 @@
 // Source     src/storage/FORMAT.md
 #pragma once
 
+#include "base/assert.h"
 #include "base/hash_key.h"
 #include "penstock/ids.h"
 #include "penstock/result.h"
@@ -14,6 +15,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 namespace penstock::storage {
@@ -50,25 +52,58 @@ struct BatchFields {
       std::size_t{8});
 }
 
+// `RecordEntry` of penstock.fbs as it lies in memory.
+struct RecordEntry {
+  std::uint32_t key_offset;
+  std::uint32_t data_offset;
+  std::uint32_t data_length;
+  std::uint16_t key_length;
+  std::uint16_t flags;
+  std::uint64_t hash_high;
+  std::uint64_t hash_low;
+};
+static_assert(sizeof(RecordEntry) == kRecordEntryBytes);
+
 // Writes header and FlatBuffer at `out` (8-byte aligned, `batch_bytes` long): one pass of copying,
-// one of CRC32C over bytes still in cache. No allocation. Returns the bytes used.
-//
-// `records` is walked by `next(i)`, so that the caller's own list serves.
+// one of CRC32C over bytes still in cache. No allocation.
 class BatchWriter {
  public:
   // REQUIRES: 1 ≤ records ≤ kBatchRecordsMax; payload_bytes is the exact sum of keys and data.
   BatchWriter(std::span<std::byte> out, const BatchFields& fields, std::uint32_t records,
               std::size_t payload_bytes);
-  void add(const RecordRef& record);
+  // All records: `next()` gives one after the other, so that the caller's own list serves.
+  template <class Next>
+  void add_all(Next next) {
+    Cursor at = at_;
+    for (std::uint32_t i = 0; i < records_; ++i) put(next(), at);
+    at_ = at;
+  }
+  void add(const RecordRef& record) { put(record, at_); }
+  // Returns the bytes used. REQUIRES: all records were added.
   [[nodiscard]] std::size_t finish();
 
  private:
+  struct Cursor {
+    std::byte* entry = nullptr;
+    std::uint32_t offset = 0;  // in the payload
+  };
+  void put(const RecordRef& record, Cursor& at) const {
+    const std::uint32_t data_offset = at.offset + record.key_bytes;
+    PENSTOCK_ASSERT(at.entry != bytes_ - sizeof(std::uint32_t));
+    PENSTOCK_ASSERT(data_offset + std::size_t{record.data_bytes} <= payload_bytes_);
+    const RecordEntry entry{at.offset,    data_offset,      record.data_bytes, record.key_bytes,
+                            record.flags, record.hash.high, record.hash.low};
+    std::memcpy(at.entry, &entry, sizeof(entry));
+    at.entry += sizeof(entry);
+    if (record.key_bytes > 0) std::memcpy(bytes_ + at.offset, record.key, record.key_bytes);
+    if (record.data_bytes > 0) std::memcpy(bytes_ + data_offset, record.data, record.data_bytes);
+    at.offset = data_offset + record.data_bytes;
+  }
+
   std::byte* out_;
-  std::byte* entries_;
-  std::byte* bytes_;
+  std::byte* bytes_ = nullptr;  // the payload; the entries end 4 bytes in front of it
+  Cursor at_;
   std::uint32_t records_;
-  std::uint32_t added_ = 0;
-  std::uint32_t payload_offset_ = 0;
   std::size_t payload_bytes_;
   BatchFields fields_;
 };
