@@ -30,15 +30,28 @@ std::uint32_t long_run(const std::byte* data, std::size_t bytes, std::uint32_t s
 }
 
 #if defined(__SSE4_2__)
+template <class Word>
+Word load(const std::byte* at) noexcept {
+  Word word = 0;
+  std::memcpy(&word, at, sizeof(word));
+  return word;
+}
+
 std::uint32_t short_run(const std::byte* data, std::size_t bytes, std::uint32_t state) noexcept {
   std::uint64_t wide = state;
-  for (; bytes >= sizeof(std::uint64_t); bytes -= sizeof(std::uint64_t)) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, data, sizeof(word));
-    wide = _mm_crc32_u64(wide, word);
-    data += sizeof(word);
+  for (; bytes >= 32; bytes -= 32, data += 32) {
+    wide = _mm_crc32_u64(wide, load<std::uint64_t>(data));
+    wide = _mm_crc32_u64(wide, load<std::uint64_t>(data + 8));
+    wide = _mm_crc32_u64(wide, load<std::uint64_t>(data + 16));
+    wide = _mm_crc32_u64(wide, load<std::uint64_t>(data + 24));
   }
+  for (; bytes >= 8; bytes -= 8, data += 8) wide = _mm_crc32_u64(wide, load<std::uint64_t>(data));
   auto narrow = static_cast<std::uint32_t>(wide);
+  if (bytes >= 4) {  // a header less its own checksum
+    narrow = _mm_crc32_u32(narrow, load<std::uint32_t>(data));
+    data += 4;
+    bytes -= 4;
+  }
   for (; bytes > 0; --bytes) narrow = _mm_crc32_u8(narrow, static_cast<unsigned char>(*data++));
   return narrow;
 }
