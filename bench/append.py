@@ -2,7 +2,7 @@
 """Durable append in process against what fio writes: same file system, pre-written files, the same
 block size and depth, in turn.
 
-  bench/append.py BUILD_DIR DATA_DIR [--rounds 13] [--mib 1024] [--in-flight 64]
+  bench/append.py BUILD_DIR DATA_DIR [--rounds 9] [--mib 2048] [--in-flight 64]
 
 DATA_DIR: an empty place on a real file system with 60 GB free. Writes bench/results/append.json.
 """
@@ -22,12 +22,12 @@ KEPT = ("payload_mb_per_second", "written_mb_per_second", "records_per_second", 
         "frames", "seconds", "cpu_seconds")
 
 
-def fio(file, block_bytes, offset_mib, mib):
-    """Bytes a second of fio, of one round."""
+def fio(file, block_bytes, mib):
+    """Bytes a second of fio, over the whole file once."""
     run = subprocess.run(
         ["fio", "--name=ceiling", f"--filename={file}", "--rw=write", f"--bs={block_bytes}",
          "--ioengine=io_uring", f"--iodepth={DEPTH}", "--direct=1", "--sync=dsync",
-         f"--offset={offset_mib}m", f"--io_size={mib}m", f"--size={mib}m", "--output-format=json"],
+         f"--size={mib}m", "--output-format=json"],
         capture_output=True, text=True, check=True)
     return json.loads(run.stdout)["jobs"][0]["write"]["bw_bytes"]
 
@@ -45,17 +45,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("data", type=pathlib.Path)
-    parser.add_argument("--rounds", type=int, default=13)
-    parser.add_argument("--mib", type=int, default=1024)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--mib", type=int, default=2048)
     parser.add_argument("--in-flight", type=int, default=IN_FLIGHT)
     options = parser.parse_args()
-    room = (options.rounds + 1) * options.mib
+    half = options.mib // 2
     with measure.scratch(options.data) as data:
         file = data / "fio"
-        subprocess.run(["dd", "if=/dev/zero", f"of={file}", "bs=1M", f"count={room}", "oflag=direct",
+        subprocess.run(["dd", "if=/dev/zero", f"of={file}", "bs=1M", f"count={half}", "oflag=direct",
                         "conv=fsync"], check=True, capture_output=True)
         program = options.build / "bench" / "append_bench"
-        slots = room * 11 // 10 // 256 + 3
+        slots = (options.rounds + 1) * options.mib * 11 // 10 // 256 + 3
         arms = {shards: measure.Lines(program, "--dir", data / str(shards), "--shards", shards,
                                       "--slots", slots, "--depth", DEPTH,
                                       "--in-flight", options.in_flight)
@@ -67,14 +67,12 @@ def main():
         rounds, dropped = [], 0
         for number in range(options.rounds):
             measure.wait_for_quiet()
-            half = options.mib // 2
             order = ["fio", 1, 1024] if number % 2 == 0 else [1024, 1, "fio"]
             got = {arm: [] for arm in order}
             with measure.Others() as others:
                 for arm in order + order[::-1]:
                     if arm == "fio":
-                        offset = number * options.mib + half * len(got[arm])
-                        rate = fio(file, block, offset, half)
+                        rate = fio(file, block, half)
                         got[arm].append({"fio_mb_per_second": rate / 1e6, "seconds": half * 2**20 / rate})
                     else:
                         answer = arms[arm].ask(f"fill {half}")

@@ -5,8 +5,10 @@
 //   append_bench --dir DIR [--shards 1] [--record 1024] [--per-put 500] [--in-flight 16] [--depth 4]
 //                [--slots 8]
 //
-//   fill MIB              closed loop until so much payload is durable, `in-flight` puts at a time
-//   load RATE SECONDS     open loop: RATE puts a second; latency counts from when a put was due
+//   fill MIB              closed loop until so much payload is durable, `in-flight` puts at a time;
+//                         what fills the pipeline at first and empties it in the end is in the time
+//   load RATE SECONDS     open loop: RATE puts a second, each taken by the first turn after it was due.
+//                         Latency from then on, and, as `since_due`, with the sleep before it
 //   calibrate SECONDS     the calibrator: writes of the sizes of the last fill's or load's blocks, one
 //                         after the other, durable, by the driver's blocking call
 //
@@ -88,7 +90,9 @@ class Bench {
       const auto records = static_cast<std::uint64_t>(first * kMiB / load_.record_bytes);
       measure([&](Nanos) { return generator_.stored() < target_; },
               [&](Nanos now) {
-                generator_.fill(now);
+                while (generator_.stored() + generator_.in_flight() * load_.per_put < target_ &&
+                       generator_.start_one(now, now)) {
+                }
                 return now + kNanosPerMilli;
               },
               records);
@@ -117,7 +121,8 @@ class Bench {
   template <class More, class Start>
   void measure(const More& more, const Start& start, std::uint64_t records) {
     log_.sizes.clear();
-    generator_.latencies.clear();
+    generator_.served.clear();
+    generator_.since_due.clear();
     const std::uint64_t stored_before = generator_.stored();
     target_ = stored_before + records;
     const storage::JournalMetrics before = process_.journal();
@@ -138,11 +143,12 @@ class Bench {
     fmt::print(
         "{{\"seconds\":{:.4f},\"cpu_seconds\":{:.4f},\"records_per_second\":{:.0f},"
         "\"payload_mb_per_second\":{:.2f},\"written_mb_per_second\":{:.2f},\"blocks\":{},"
-        "\"block_bytes\":{},\"frames\":{},{},\"failed\":{}}}\n",
+        "\"block_bytes\":{},\"frames\":{},{},\"since_due\":{{{}}},\"failed\":{}}}\n",
         elapsed, cpu, static_cast<double>(stored) / elapsed,
         static_cast<double>(stored) * load_.record_bytes / elapsed / 1e6,
         static_cast<double>(written) / elapsed / 1e6, blocks, blocks == 0 ? 0 : written / blocks,
-        after.frames - before.frames, percentiles(generator_.latencies), generator_.failed());
+        after.frames - before.frames, percentiles(generator_.served),
+        percentiles(generator_.since_due), generator_.failed());
   }
 
   void turn(Nanos rest_until) {

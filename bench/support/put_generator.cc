@@ -52,7 +52,8 @@ bool PutGenerator::start_one(Nanos due, Nanos now) {
     route::md5(put.keys, put.hashes);
     for (std::size_t i = 0; i < put.hashes.size(); ++i) put.entries[i].record.hash = put.hashes[i];
   }
-  put.started = due;
+  put.due = due;
+  put.taken = now;
   put.request = {};
   put.request.stream = target_.stream();
   put.request.entries = put.entries;
@@ -74,7 +75,8 @@ void PutGenerator::done(shard::PutRequest& request, Nanos now) {
   for (const shard::PutEntry& entry : put.entries) {
     ++(entry.stored ? self.stored_ : self.failed_);
   }
-  self.latencies.record(static_cast<std::uint64_t>(now - put.started));
+  self.served.record(static_cast<std::uint64_t>(now - put.taken));
+  self.since_due.record(static_cast<std::uint64_t>(now - put.due));
   self.free_.push_back(&put);
 }
 

@@ -29,13 +29,14 @@ class PutGenerator {
   PutGenerator(InProcess& target, std::uint32_t shards, const PutLoad& load);
   // Starts what is not in flight.
   void fill(Nanos now);
-  // Starts one put that was due at `due`: its latency counts from then. False: all are in flight.
+  // Starts one put that was due at `due`. False: all are in flight.
   [[nodiscard]] bool start_one(Nanos due, Nanos now);
   [[nodiscard]] std::uint64_t stored() const { return stored_; }
   [[nodiscard]] std::uint64_t failed() const { return failed_; }
   [[nodiscard]] std::size_t in_flight() const { return puts_.size() - free_.size(); }
-  // From when a put was due to its acknowledgement, in nanoseconds.
-  base::Histogram latencies;
+  // To a put's acknowledgement, in nanoseconds: from when the core took it, and from when it was due.
+  base::Histogram served;
+  base::Histogram since_due;
 
  private:
   struct Put {
@@ -44,7 +45,8 @@ class PutGenerator {
     std::vector<shard::PutEntry> entries;
     std::vector<route::KeyRef> keys;  // both empty unless keys are hashed
     std::vector<base::HashKey> hashes;
-    Nanos started;
+    Nanos due;
+    Nanos taken;
   };
   static void done(shard::PutRequest& request, Nanos now);
 
