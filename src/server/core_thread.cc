@@ -45,8 +45,13 @@ void CoreThread::run() {
     const Nanos now = parts_.clock.now();
     const runtime::WorkCount work = parts_.agent.poll(now, parts_.clock.wall());
     last_turn_.store(now.raw(), std::memory_order_relaxed);
-    if (work == 0 && parts_.idle == Idle::kWait) {
+    if (work != 0) continue;
+    if (parts_.idle == Idle::kWait) {
       parts_.waiter.wait(std::min(parts_.agent.next_deadline(), now + kRestMax));
+    } else {
+      // Where a drive's flush is a command of its own, a worker thread of the kernel's on this very CPU
+      // completes the write: a thread that only spins keeps it waiting until the next tick.
+      sched_yield();
     }
   }
 }
