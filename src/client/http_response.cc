@@ -1,5 +1,7 @@
 #include "client/http_response.h"
 
+#include "base/ascii.h"
+
 #include <algorithm>
 #include <charconv>
 #include <ctime>
@@ -10,12 +12,6 @@ namespace {
 constexpr std::size_t kHeadMax = 64 * 1024;
 // More than any answer of the API, with its 10 MiB of records in base64.
 constexpr std::uint64_t kBodyMax = 256ULL * 1024 * 1024;
-
-bool equals_ignoring_case(std::string_view a, std::string_view lower) {
-  return std::ranges::equal(a, lower, [](char x, char y) {
-    return (x >= 'A' && x <= 'Z' ? static_cast<char>(x + 32) : x) == y;
-  });
-}
 
 std::string_view trimmed(std::string_view text) {
   const auto first = text.find_first_not_of(" \t");
@@ -134,19 +130,19 @@ bool HttpResponse::parse_head() {
 }
 
 bool HttpResponse::parse_header(std::string_view name, std::string_view value) {
-  if (equals_ignoring_case(name, "content-length")) {
+  if (base::equals_ignoring_case(name, "content-length")) {
     return parse_number(value, left_) && left_ <= kBodyMax;
   }
-  if (equals_ignoring_case(name, "transfer-encoding")) {
-    chunked_ = equals_ignoring_case(value, "chunked");
+  if (base::equals_ignoring_case(name, "transfer-encoding")) {
+    chunked_ = base::equals_ignoring_case(value, "chunked");
     return chunked_;
   }
-  if (equals_ignoring_case(name, "connection")) {
-    if (equals_ignoring_case(value, "close")) keep_alive_ = false;
-    if (equals_ignoring_case(value, "keep-alive")) keep_alive_ = true;
+  if (base::equals_ignoring_case(name, "connection")) {
+    if (base::equals_ignoring_case(value, "close")) keep_alive_ = false;
+    if (base::equals_ignoring_case(value, "keep-alive")) keep_alive_ = true;
   }
-  if (equals_ignoring_case(name, "x-amzn-requestid")) request_id_ = value;
-  if (equals_ignoring_case(name, "date")) date_ = seconds_of(value);
+  if (base::equals_ignoring_case(name, "x-amzn-requestid")) request_id_ = value;
+  if (base::equals_ignoring_case(name, "date")) date_ = seconds_of(value);
   return true;
 }
 

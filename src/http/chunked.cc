@@ -1,5 +1,7 @@
 #include "http/chunked.h"
 
+#include "base/ascii.h"
+
 #include <algorithm>
 #include <cstring>
 
@@ -9,13 +11,6 @@ namespace {
 constexpr std::uint32_t kSizeDigitsMax = 15;  // a size below 2^60
 constexpr std::uint32_t kExtensionBytesMax = 256;
 constexpr std::uint32_t kTrailerBytesMax = 4096;
-
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 bool is_control(char c) { return static_cast<unsigned char>(c) < ' ' && c != '\t'; }
 
@@ -51,7 +46,7 @@ ChunkDecoder::Step ChunkDecoder::decode(std::string_view input, char* out, std::
 bool ChunkDecoder::advance(char c) {
   switch (place_) {
     case Place::kSize:
-      if (const int digit = hex_value(c); digit >= 0) {
+      if (const int digit = base::hex_value(c); digit >= 0) {
         left_ = left_ * 16 + static_cast<std::uint64_t>(digit);
         return ++size_digits_ <= kSizeDigitsMax;
       }

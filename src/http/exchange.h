@@ -20,9 +20,6 @@ namespace penstock::http {
 
 using Header = proto::HeaderField;
 
-// `lower_case` has no capitals; `text` may.
-[[nodiscard]] bool equals_ignoring_case(std::string_view text, std::string_view lower_case);
-
 // Bytes to send, grown by the service: owned by the connection, reused from request to request.
 class ResponseBody {
  public:

@@ -1,5 +1,7 @@
 #include "http/json_scan.h"
 
+#include "base/ascii.h"
+
 #include <immintrin.h>
 
 #include <array>
@@ -38,13 +40,6 @@ __attribute__((target("avx2"))) const char* skip_base64_avx2(const char* at, con
 
 const SkipRun chosen_skip =
     __builtin_cpu_supports("avx2") ? &skip_base64_avx2 : &skip_base64_narrow;
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 char* write_utf8(std::uint32_t code_point, char* out) {
   if (code_point < 0x80) {
@@ -132,7 +127,7 @@ Escape read_escape(const char* at) {
   }
   std::uint32_t code_point = 0;
   for (int i = 2; i < 6; ++i) {
-    const int digit = hex_digit(at[i]);
+    const int digit = base::hex_value(at[i]);
     if (digit < 0) return {};
     code_point = code_point * 16 + static_cast<std::uint32_t>(digit);
   }

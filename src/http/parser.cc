@@ -1,5 +1,7 @@
 #include "http/parser.h"
 
+#include "base/ascii.h"
+
 #include <algorithm>
 
 namespace penstock::http {
@@ -44,7 +46,7 @@ std::string_view trimmed(std::string_view text) {
 bool lists(std::string_view list, std::string_view lower_case) {
   while (!list.empty()) {
     const std::size_t end = std::min(list.find(','), list.size());
-    if (equals_ignoring_case(trimmed(list.substr(0, end)), lower_case)) return true;
+    if (base::equals_ignoring_case(trimmed(list.substr(0, end)), lower_case)) return true;
     list.remove_prefix(std::min(end + 1, list.size()));
   }
   return false;
@@ -167,17 +169,17 @@ Rejection HeadParser::parse_header(std::string_view line) {
 Rejection HeadParser::interpret(const Header& header) {
   switch (header.name.size()) {
     case 4:
-      if (!equals_ignoring_case(header.name, "host")) break;
+      if (!base::equals_ignoring_case(header.name, "host")) break;
       if (saw_host_) return Rejection::kMalformed;
       saw_host_ = true;
       break;
     case 6:
-      if (!equals_ignoring_case(header.name, "expect")) break;
-      if (!equals_ignoring_case(header.value, "100-continue")) return Rejection::kExpectation;
+      if (!base::equals_ignoring_case(header.name, "expect")) break;
+      if (!base::equals_ignoring_case(header.value, "100-continue")) return Rejection::kExpectation;
       head_.expects_continue = true;
       break;
     case 10:
-      if (!equals_ignoring_case(header.name, "connection")) break;
+      if (!base::equals_ignoring_case(header.name, "connection")) break;
       if (lists(header.value, "close")) {
         head_.keep_alive = false;
       } else if (head_.version_1_0 && lists(header.value, "keep-alive")) {
@@ -185,7 +187,7 @@ Rejection HeadParser::interpret(const Header& header) {
       }
       break;
     case 14: {
-      if (!equals_ignoring_case(header.name, "content-length")) break;
+      if (!base::equals_ignoring_case(header.name, "content-length")) break;
       if (head_.has_length) return Rejection::kAmbiguousLength;
       if (header.value.empty() || header.value.size() > 18) return Rejection::kAmbiguousLength;
       for (const char c : header.value) {
@@ -196,10 +198,10 @@ Rejection HeadParser::interpret(const Header& header) {
       break;
     }
     case 17:
-      if (!equals_ignoring_case(header.name, "transfer-encoding")) break;
+      if (!base::equals_ignoring_case(header.name, "transfer-encoding")) break;
       if (saw_encoding_) return Rejection::kAmbiguousLength;
       saw_encoding_ = true;
-      if (!equals_ignoring_case(header.value, "chunked")) return Rejection::kTransferEncoding;
+      if (!base::equals_ignoring_case(header.value, "chunked")) return Rejection::kTransferEncoding;
       head_.chunked = true;
       break;
     default:

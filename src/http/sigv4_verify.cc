@@ -1,5 +1,6 @@
 #include "http/sigv4_verify.h"
 
+#include "base/ascii.h"
 #include "http/echo.h"
 
 #include <fmt/format.h>
@@ -28,27 +29,6 @@ std::string date_text(std::int64_t second) {
   return {text.data(), text.size()};
 }
 
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-std::string percent_decoded(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%' && i + 2 < text.size() && hex_value(text[i + 1]) >= 0 &&
-        hex_value(text[i + 2]) >= 0) {
-      out += static_cast<char>(hex_value(text[i + 1]) * 16 + hex_value(text[i + 2]));
-      i += 2;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
 // The decoded value of a parameter of the query; nothing if it is not there.
 std::optional<std::string> parameter(std::string_view target, std::string_view name) {
   std::string_view query = target.substr(std::min(target.find('?'), target.size()));
@@ -57,8 +37,8 @@ std::optional<std::string> parameter(std::string_view target, std::string_view n
     const std::string_view pair = query.substr(0, std::min(query.find('&'), query.size()));
     query.remove_prefix(pair.size());
     const std::size_t equals = std::min(pair.find('='), pair.size());
-    if (percent_decoded(pair.substr(0, equals)) != name) continue;
-    return percent_decoded(pair.substr(std::min(equals + 1, pair.size())));
+    if (base::percent_decoded(pair.substr(0, equals)) != name) continue;
+    return base::percent_decoded(pair.substr(std::min(equals + 1, pair.size())));
   }
   return std::nullopt;
 }

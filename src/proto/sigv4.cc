@@ -1,18 +1,12 @@
 #include "proto/sigv4.h"
 
+#include "base/ascii.h"
+
 #include <algorithm>
 #include <cstring>
 
 namespace penstock::proto {
 namespace {
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
-
-bool equals_ignoring_case(std::string_view text, std::string_view lower_case) {
-  return text.size() == lower_case.size() &&
-         std::equal(text.begin(), text.end(), lower_case.begin(),
-                    [](char a, char b) { return lower(a) == b; });
-}
 
 bool unreserved(char c) {
   return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
@@ -27,22 +21,9 @@ void append_encoded(std::string& out, char c) {
   out += kDigits[value & 15];
 }
 
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 // Decodes what the client encoded and encodes it the one canonical way.
 void append_normalised(std::string& out, std::string_view text) {
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    char c = text[i];
-    if (c == '%' && i + 2 < text.size() && hex_value(text[i + 1]) >= 0 &&
-        hex_value(text[i + 2]) >= 0) {
-      c = static_cast<char>(hex_value(text[i + 1]) * 16 + hex_value(text[i + 2]));
-      i += 2;
-    }
+  for (const char c : base::percent_decoded(text)) {
     if (unreserved(c)) {
       out += c;
     } else {
@@ -198,7 +179,7 @@ void Signer::write_headers(const SignedRequest& request) {
     canonical_.append(name).append(":");
     bool first = true;
     for (const HeaderField& header : request.headers) {
-      if (!equals_ignoring_case(header.name, name)) continue;
+      if (!base::equals_ignoring_case(header.name, name)) continue;
       if (!first) canonical_ += ',';
       append_header_value(canonical_, header.value);
       first = false;
@@ -250,7 +231,7 @@ SignatureHeaders sign_request(Signer& signer, const ClientCredentials& credentia
   std::vector<std::string> names;
   for (const HeaderField& header : all) {
     std::string name(header.name);
-    std::transform(name.begin(), name.end(), name.begin(), lower);
+    std::transform(name.begin(), name.end(), name.begin(), base::lower);
     names.push_back(std::move(name));
   }
   std::sort(names.begin(), names.end());

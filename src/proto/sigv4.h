@@ -25,7 +25,6 @@ namespace penstock::proto {
 
 inline constexpr std::string_view kSigv4Algorithm = "AWS4-HMAC-SHA256";
 inline constexpr std::string_view kSigv4Terminator = "aws4_request";
-inline constexpr std::string_view kUnsignedPayload = "UNSIGNED-PAYLOAD";
 
 // 64 lower-case hex digits.
 using Sigv4Signature = std::array<char, 64>;

@@ -54,11 +54,4 @@ const StreamRoute* RouteMap::find(std::string_view name) const {
   return at == streams.end() ? nullptr : at->second.get();
 }
 
-const StreamRoute* RouteMap::find(StreamUid uid) const {
-  for (const auto& [name, stream] : streams) {
-    if (stream->uid == uid) return stream.get();
-  }
-  return nullptr;
-}
-
 }  // namespace penstock::route

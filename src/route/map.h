@@ -88,7 +88,6 @@ struct RouteMap {
   std::map<std::string, std::shared_ptr<const StreamRoute>, std::less<>> streams;  // by name
 
   [[nodiscard]] const StreamRoute* find(std::string_view name) const;
-  [[nodiscard]] const StreamRoute* find(StreamUid uid) const;  // linear: not for every record
 };
 
 }  // namespace penstock::route

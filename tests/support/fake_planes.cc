@@ -9,6 +9,13 @@ namespace penstock::test {
 
 namespace {
 
+const route::StreamRoute* by_uid(const route::RouteMap& map, StreamUid uid) {
+  for (const auto& [name, stream] : map.streams) {
+    if (stream->uid == uid) return stream.get();
+  }
+  return nullptr;
+}
+
 std::string text_of(const std::byte* bytes, std::size_t count) {
   return {reinterpret_cast<const char*>(bytes), count};
 }
@@ -61,7 +68,7 @@ void FakeDataPlane::run(Nanos now) {
 }
 
 void FakeDataPlane::answer(shard::PutRequest& request, Nanos now) {
-  const route::StreamRoute* stream = map_->find(request.stream);
+  const route::StreamRoute* stream = by_uid(*map_, request.stream);
   PENSTOCK_ASSERT(stream != nullptr);
   for (shard::PutEntry& entry : request.entries) {
     const route::ShardRoute* shard = stream->find(entry.record.hash);
@@ -109,7 +116,7 @@ void FakeDataPlane::answer(shard::ReadRequest& request, Nanos now) {
   } else if (request.sink != nullptr) {
     deliver(log, from, request);
   }
-  const route::StreamRoute* stream = map_->find(request.shard.stream);
+  const route::StreamRoute* stream = by_uid(*map_, request.shard.stream);
   const route::ShardRoute* shard = stream == nullptr ? nullptr : stream->find(request.shard.shard);
   const bool closed = (shard != nullptr && !shard->open) || closed_early_[request.shard];
   request.at_end = closed && request.next.raw() >= end;

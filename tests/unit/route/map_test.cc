@@ -88,13 +88,11 @@ TEST(RouteMap, HasNoShardForAKeyWhileCreating) {
   EXPECT_EQ(stream.find(base::HashKey{}), nullptr);
 }
 
-TEST(RouteMap, FindsStreamsByNameAndByIncarnation) {
+TEST(RouteMap, FindsStreamsByName) {
   RouteMap map;
   map.streams["fleet"] = std::make_shared<const StreamRoute>(split_once());
   ASSERT_NE(map.find("fleet"), nullptr);
   EXPECT_EQ(map.find("flee"), nullptr);
-  EXPECT_EQ(map.find(StreamUid(7)), map.find("fleet"));
-  EXPECT_EQ(map.find(StreamUid(8)), nullptr);
 }
 
 }  // namespace
