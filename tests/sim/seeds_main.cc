@@ -5,6 +5,7 @@
 //   sim_seeds --tell S [--bug NAME]      one seed, with what happens life by life
 //   sim_seeds --bug NAME [--seeds N]     a planted bug that must be found within N seeds (default 500)
 //   sim_seeds --bugs                     every planted bug of the whole-server simulation
+//   sim_seeds --churn …                  in a world of few slots, used over and over (see below)
 //
 // A failure prints its seed; the same seed replays it.
 #include "storage/sabotage.h"
@@ -18,6 +19,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <sys/wait.h>
@@ -28,15 +30,20 @@ using penstock::sim::run_world;
 using penstock::sim::WorldOptions;
 using penstock::sim::WorldResult;
 
+// The world that a bug shows in.
+enum class Setting : std::uint8_t {
+  kUsual,
+  kAges,    // segments expire: machines that are off for long
+  kChurns,  // all of them do, between any two lives, and their few slots are soon in use again
+};
+
 // `passed_over`: `--bugs` does not ask for it. Behind the chain stand epoch, LSN, segment number and recovered
-// LSN, and nothing that this simulation does gets past all of these: unit_storage switches it on. A segment
-// that was recycled without a snapshot is missed only once its slot is in use again, and slots are plenty here:
-// not found within 500 seeds; `--bug` asks for it.
+// LSN, and nothing that this simulation does gets past all of these: unit_storage switches it on.
 struct Bug {
   std::string_view name;
   penstock::storage::Sabotage which;
   bool passed_over = false;
-  bool ages = false;  // shows where segments expire: machines that are off for long
+  Setting setting = Setting::kUsual;
 };
 constexpr Bug kBugs[] = {
     {"ack-before-completion", penstock::storage::Sabotage::kAckBeforeCompletion},
@@ -47,26 +54,39 @@ constexpr Bug kBugs[] = {
     {"ignore-write-error", penstock::storage::Sabotage::kIgnoreWriteError},
     {"resurrect-after-truncate", penstock::storage::Sabotage::kResurrectAfterTruncate},
     {"ack-past-hole", penstock::storage::Sabotage::kAckPastHole},
-    {"trim-off-by-one", penstock::storage::Sabotage::kTrimOffByOne, false, true},
+    {"trim-off-by-one", penstock::storage::Sabotage::kTrimOffByOne, false, Setting::kAges},
     {"no-idle-block", penstock::storage::Sabotage::kNoIdleBlock},
-    {"recycle-without-snapshot", penstock::storage::Sabotage::kRecycleWithoutSnapshot, true, true},
+    {"recycle-without-snapshot", penstock::storage::Sabotage::kRecycleWithoutSnapshot, false,
+     Setting::kChurns},
     {"open-children-early", penstock::storage::Sabotage::kOpenChildrenEarly},
     {"visible-before-durable", penstock::storage::Sabotage::kVisibleBeforeDurable},
 };
 
-void print_findings(std::uint64_t seed, const WorldResult& result) {
-  fmt::print("seed {}: {} findings; replay: sim_seeds --seed {}\n", seed, result.findings.size(),
-             seed);
+WorldOptions world(std::uint64_t seed, Setting setting) {
+  WorldOptions options;
+  options.seed = seed;
+  if (setting == Setting::kUsual) return options;
+  options.off_chance = 0.7;
+  options.off_hours_max = 80;
+  options.lives = 6;
+  if (setting == Setting::kAges) return options;
+  // Off for longer than any retention, by a clock that is right: every life can have all slots.
+  options.off_chance = 1;
+  options.off_hours_min = 27;
+  options.clock_faults = false;
+  options.slots_max = 16;  // with 8, one long life in 200 filled them all
+  options.data_cores = 1;
+  options.disk_faults = false;  // recovery has nothing to complain of
+  return options;
+}
+
+void print_findings(std::uint64_t seed, Setting setting, const WorldResult& result) {
+  fmt::print("seed {}: {} findings; replay: sim_seeds{} --seed {}\n", seed, result.findings.size(),
+             setting == Setting::kChurns ? " --churn" : "", seed);
   for (const std::string& finding : result.findings) fmt::print("  {}\n", finding);
 }
 
-WorldResult run_seed(std::uint64_t seed) {
-  WorldOptions options;
-  options.seed = seed;
-  return run_world(options);
-}
-
-int run_seeds(std::uint64_t from, std::uint64_t count) {
+int run_seeds(std::uint64_t from, std::uint64_t count, Setting setting) {
   std::map<std::string, std::uint64_t> faults;
   std::uint64_t failed = 0;
   std::uint64_t sent = 0;
@@ -74,13 +94,13 @@ int run_seeds(std::uint64_t from, std::uint64_t count) {
   double simulated = 0;
   const auto begin = std::chrono::steady_clock::now();
   for (std::uint64_t seed = from; seed < from + count; ++seed) {
-    const WorldResult result = run_seed(seed);
+    const WorldResult result = run_world(world(seed, setting));
     for (const auto& [kind, fired] : result.faults) faults[kind] += fired;
     sent += result.sent;
     acknowledged += result.acknowledged;
     simulated += static_cast<double>(result.simulated_nanos) / 1e9;
     if (!result.findings.empty()) {
-      print_findings(seed, result);
+      print_findings(seed, setting, result);
       if (++failed == 5) break;
     }
   }
@@ -94,7 +114,7 @@ int run_seeds(std::uint64_t from, std::uint64_t count) {
     // Few seeds may miss a kind by chance; many may not. Nothing is written that is not durable, so
     // nothing volatile can be lost.
     const bool never = kind == "disk_volatile_lost";
-    if (count >= 200 && fired == 0 && !never) {
+    if (setting == Setting::kUsual && count >= 200 && fired == 0 && !never) {
       fmt::print("  {} never fired: the simulation no longer tests it\n", kind);
       ++failed;
     }
@@ -102,10 +122,10 @@ int run_seeds(std::uint64_t from, std::uint64_t count) {
   return failed == 0 ? 0 : 1;
 }
 
-int run_twice(std::uint64_t seed) {
-  const WorldResult first = run_seed(seed);
-  const WorldResult second = run_seed(seed);
-  if (!first.findings.empty()) print_findings(seed, first);
+int run_twice(std::uint64_t seed, Setting setting) {
+  const WorldResult first = run_world(world(seed, setting));
+  const WorldResult second = run_world(world(seed, setting));
+  if (!first.findings.empty()) print_findings(seed, setting, first);
   fmt::print("seed {}: trace {:016x}\n", seed, first.trace_hash);
   if (first.trace_hash != second.trace_hash) {
     fmt::print("seed {}: the second run differs: trace {:016x}\n", seed, second.trace_hash);
@@ -114,17 +134,18 @@ int run_twice(std::uint64_t seed) {
   return first.findings.empty() ? 0 : 1;
 }
 
-int tell(std::uint64_t seed, [[maybe_unused]] std::string_view bug_name) {
+int tell(std::uint64_t seed, Setting setting, [[maybe_unused]] std::string_view bug_name) {
 #ifdef PENSTOCK_SABOTAGE
   for (const Bug& bug : kBugs) {
-    if (bug.name == bug_name) penstock::storage::g_sabotage = bug.which;
+    if (bug.name != bug_name) continue;
+    penstock::storage::g_sabotage = bug.which;
+    setting = bug.setting;
   }
 #endif
-  WorldOptions options;
-  options.seed = seed;
+  WorldOptions options = world(seed, setting);
   options.tell = true;
   const WorldResult result = run_world(options);
-  if (!result.findings.empty()) print_findings(seed, result);
+  if (!result.findings.empty()) print_findings(seed, setting, result);
   return result.findings.empty() ? 0 : 1;
 }
 
@@ -136,14 +157,7 @@ int find_bug(const Bug& bug, std::uint64_t seeds) {
   if (child == 0) {
     penstock::storage::g_sabotage = bug.which;
     for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
-      WorldOptions options;
-      options.seed = seed;
-      if (bug.ages) {
-        options.off_chance = 0.7;
-        options.off_hours_max = 80;
-        options.lives = 6;
-      }
-      const WorldResult result = run_world(options);
+      const WorldResult result = run_world(world(seed, bug.setting));
       if (!result.findings.empty()) {
         fmt::print("{}: found by seed {}: {}\n", bug.name, seed, result.findings.front());
         std::fflush(stdout);
@@ -179,19 +193,23 @@ int main(int argc, char** argv) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   std::uint64_t from = 1;
   std::uint64_t seeds = 0;
+  std::optional<std::uint64_t> replayed;
   std::uint64_t told = 0;
+  Setting setting = Setting::kUsual;
   std::string_view bug_name;
   for (int i = 1; i < argc; ++i) {
     const std::string_view argument = argv[i];
     const auto value = [&]() -> const char* { return i + 1 < argc ? argv[++i] : "0"; };
-    if (argument == "--seed") return run_twice(std::strtoull(value(), nullptr, 10));
+    if (argument == "--seed") replayed = std::strtoull(value(), nullptr, 10);
     if (argument == "--tell") told = std::strtoull(value(), nullptr, 10);
     if (argument == "--from") from = std::strtoull(value(), nullptr, 10);
     if (argument == "--seeds") seeds = std::strtoull(value(), nullptr, 10);
     if (argument == "--bug") bug_name = value();
     if (argument == "--bugs") bug_name = "all";
+    if (argument == "--churn") setting = Setting::kChurns;
   }
-  if (told != 0) return tell(told, bug_name);
+  if (replayed) return run_twice(*replayed, setting);
+  if (told != 0) return tell(told, setting, bug_name);
   if (!bug_name.empty()) {
     int outcome = 0;
     for (const Bug& bug : kBugs) {
@@ -204,6 +222,6 @@ int main(int argc, char** argv) {
     const char* asked = std::getenv("PENSTOCK_SIM_SEEDS");
     seeds = asked == nullptr ? 20 : std::strtoull(asked, nullptr, 10);
   }
-  if (const int repeated = run_twice(from); repeated != 0) return repeated;
-  return run_seeds(from, seeds);
+  if (const int repeated = run_twice(from, setting); repeated != 0) return repeated;
+  return run_seeds(from, seeds, setting);
 }

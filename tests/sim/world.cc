@@ -42,7 +42,7 @@ class World {
     config_.cells = static_cast<std::uint16_t>(options.data_cores + random_.below(2));
     config_.slot_bytes = 1 * kMiB;  // the smallest: many segments
     config_.journal_size_min = 0;
-    config_.journal_size_max = 32 * kMiB * config_.cells;
+    config_.journal_size_max = config_.slot_bytes * options.slots_max * config_.cells;
     config_.connections_max = 64;
     credentials_ = {"AKIDSIM", "secret", "", config_.identity.region, "kinesis"};
     http::Credential credential;
@@ -325,7 +325,7 @@ class World {
 
   // The machine stays off: time passes for retention too.
   void off_for_hours() {
-    const std::int64_t hours = random_.between(1, options_.off_hours_max);
+    const std::int64_t hours = random_.between(options_.off_hours_min, options_.off_hours_max);
     time_.advance_to(time_.now() + hours * kHour);
     off_nanos_ += hours * kHour;
     was_off_ = true;

@@ -23,8 +23,10 @@ struct WorldOptions {
   bool disk_faults = true;
   bool clock_faults = true;
   double off_chance = 0.2;  // that the machine stays off for hours between two lives
+  std::int64_t off_hours_min = 1;
   std::int64_t off_hours_max = 40;
-  bool tell = false;  // prints what happens, life by life
+  std::uint32_t slots_max = 32;  // per cell; with few, a slot is soon in use again
+  bool tell = false;             // prints what happens, life by life
 };
 
 struct WorldResult {
