@@ -157,8 +157,11 @@ void Connection::on_deadline(DeadlineKind kind, Nanos now) {
     case DeadlineKind::kMemory:
       return refuse(Rejection::kOverloaded, now);
     case DeadlineKind::kWrite:
-      ++shared_.counters.write_stalled;
+    case DeadlineKind::kWriteHeld: {
+      const bool evicted = kind == DeadlineKind::kWriteHeld && shared_.deadlines.contended();
+      ++(evicted ? shared_.counters.write_evicted : shared_.counters.write_stalled);
       return close();
+    }
     case DeadlineKind::kLinger:
       return close();
   }

@@ -176,6 +176,7 @@ class Connection final : public Exchange {
   void refuse(Rejection rejection, Nanos now);
 
   void answer(const ResponseHead& head, Nanos now);
+  void arm_write(Nanos now);
   void send_more(Nanos now);
   void send(std::span<const std::byte> bytes, Nanos now);
   void answered(Nanos now);

@@ -61,8 +61,13 @@ void Connection::refuse(Rejection rejection, Nanos now) {
 void Connection::answer(const ResponseHead& head, Nanos now) {
   answer_rest_ = response_.finish(head);
   state_ = State::kAnswering;
-  shared_.deadlines.arm(deadline_, DeadlineKind::kWrite, now);
+  arm_write(now);
   send_more(now);
+}
+
+void Connection::arm_write(Nanos now) {
+  const bool held = response_.held_bytes() > 0;
+  shared_.deadlines.arm(deadline_, held ? DeadlineKind::kWriteHeld : DeadlineKind::kWrite, now);
 }
 
 // The rest of a body is wanted; a client that waits to be asked is asked once.
@@ -98,7 +103,7 @@ void Connection::send_more(Nanos now) {
 
 void Connection::send(std::span<const std::byte> bytes, Nanos now) {
   sending_ = true;
-  if (state_ == State::kAnswering) shared_.deadlines.arm(deadline_, DeadlineKind::kWrite, now);
+  if (state_ == State::kAnswering) arm_write(now);
   shared_.socket.send(id_, bytes);
 }
 

@@ -21,9 +21,11 @@ struct FrontDoorCounters {
   std::uint64_t tls_failures = 0;
   std::uint64_t idle_closed = 0;    // no request within its time
   std::uint64_t write_stalled = 0;  // the peer took nothing for too long
-  std::uint64_t aborted = 0;        // the peer left in the middle of a request or an answer
-  std::uint64_t memory_waits = 0;   // bodies that had to wait for memory
-  std::uint64_t answer_waits = 0;   // requests that had to wait for their answers' memory
+  std::uint64_t write_evicted =
+      0;                           // it took too little of an answer whose memory others waited for
+  std::uint64_t aborted = 0;       // the peer left in the middle of a request or an answer
+  std::uint64_t memory_waits = 0;  // bodies that had to wait for memory
+  std::uint64_t answer_waits = 0;  // requests that had to wait for their answers' memory
   std::array<std::uint64_t, kRejections> rejected{};  // by Rejection; names from `describe`
 };
 
@@ -53,6 +55,10 @@ void write_metrics(std::size_t cores, const Get& get, const Metric& metric, cons
        &C::idle_closed},
       {"penstock_http_write_stalled_total", "counter",
        "Connections closed because the peer took nothing.", &C::write_stalled},
+      {"penstock_http_write_evicted_total", "counter",
+       "Connections closed because the peer took less than 128 KiB a second of an answer while "
+       "others waited for its memory.",
+       &C::write_evicted},
       {"penstock_http_aborted_total", "counter", "Connections that the peer left half way.",
        &C::aborted},
       {"penstock_http_memory_waits_total", "counter", "Bodies that waited for memory.",

@@ -14,7 +14,8 @@ constexpr std::size_t index(DeadlineKind kind) { return static_cast<std::size_t>
 Deadlines::Deadlines(const FrontDoorOptions& options)
     : durations_{options.first_byte_nanos, options.head_nanos,   options.idle_nanos,
                  options.body_nanos,       options.memory_nanos, options.write_nanos,
-                 options.linger_nanos} {}
+                 options.write_nanos,      options.linger_nanos},
+      haste_(std::max<std::int64_t>(options.write_nanos - options.write_contended_nanos, 0)) {}
 
 bool Deadlines::holds(DeadlineKind kind) {
   return kind == DeadlineKind::kFirstByte || kind == DeadlineKind::kHead ||
@@ -24,6 +25,11 @@ bool Deadlines::holds(DeadlineKind kind) {
 Nanos Deadlines::clock(DeadlineKind kind, Nanos now) const {
   if (!holds(kind)) return now;
   return (holding_ ? held_since_ : now) - held_;
+}
+
+Nanos Deadlines::due(const Deadline& deadline) const {
+  const bool hurried = contended_ && deadline.kind == DeadlineKind::kWriteHeld;
+  return hurried ? deadline.at - haste_ : deadline.at;
 }
 
 void Deadlines::arm(Deadline& deadline, DeadlineKind kind, Nanos now) {
@@ -40,7 +46,7 @@ void Deadlines::disarm(Deadline& deadline) {
 Deadline* Deadlines::expired(Nanos now) {
   for (List& list : lists_) {
     Deadline* const first = list.front();
-    if (first == nullptr || first->at > clock(first->kind, now)) continue;
+    if (first == nullptr || due(*first) > clock(first->kind, now)) continue;
     list.remove(*first);
     return first;
   }
@@ -54,7 +60,7 @@ Nanos Deadlines::next() const {
     if (first == nullptr) continue;
     const bool held = holds(first->kind);
     if (held && holding_) continue;
-    earliest = std::min(earliest, held ? first->at + held_ : first->at);
+    earliest = std::min(earliest, held ? first->at + held_ : due(*first));
   }
   return earliest;
 }

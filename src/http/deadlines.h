@@ -2,6 +2,8 @@
 // itself and costs the same for one connection and for thousands.
 //
 // Units      nanoseconds of the turn's `now`
+// Shape      kWriteHeld has two durations: while `contended`, one that began so long ago that the short
+//            one is over has passed
 // Owner      one core
 // Allocates  never
 #pragma once
@@ -24,10 +26,11 @@ enum class DeadlineKind : std::uint8_t {
   kIdle,
   kBody,
   kMemory,
-  kWrite,
+  kWrite,      // of an answer in the connection's own memory
+  kWriteHeld,  // of one in the budget's
   kLinger,
 };
-inline constexpr std::size_t kDeadlineKinds = 7;
+inline constexpr std::size_t kDeadlineKinds = 8;
 
 // Embedded in a connection; armed for one kind at a time.
 struct Deadline {
@@ -52,18 +55,26 @@ class Deadlines {
   void hold(Nanos now);
   void release(Nanos now);
 
+  // Whether somebody waits for what those in kWriteHeld have.
+  void contend(bool on) { contended_ = on; }
+  [[nodiscard]] bool contended() const { return contended_; }
+
  private:
   using List = IntrusiveList<Deadline, &Deadline::link>;
 
   [[nodiscard]] static bool holds(DeadlineKind kind);
   // `now` on the clock of `kind`.
   [[nodiscard]] Nanos clock(DeadlineKind kind, Nanos now) const;
+  // When the deadline passes as things are now, on the clock of its kind.
+  [[nodiscard]] Nanos due(const Deadline& deadline) const;
 
   std::array<std::int64_t, kDeadlineKinds> durations_;
   std::array<List, kDeadlineKinds> lists_;
   std::int64_t held_ = 0;  // how long in all
   bool holding_ = false;
   Nanos held_since_;
+  std::int64_t haste_;  // by how much the short duration of kWriteHeld is shorter
+  bool contended_ = false;
 };
 
 }  // namespace penstock::http

@@ -23,17 +23,18 @@ runtime::WorkCount FrontDoor::poll(Nanos now, WallMillis wall) {
     paused_ = pause_wanted_;
     paused_ ? shared_.deadlines.hold(now) : shared_.deadlines.release(now);
   }
-  // Events first: what they bring keeps deadlines from passing.
+  // Events first, then whoever they made room for: both keep deadlines from passing.
   std::array<env::SocketEvent, kEventsPerTurn> events;
   const std::size_t count = shared_.socket.reap(events);
   for (std::size_t i = 0; i < count; ++i) take(events[i], now);
   auto work = static_cast<runtime::WorkCount>(count);
+  work += grant(shared_.memory_wanted, shared_.pool, memory_seen_, &Connection::grant_memory, now);
+  work += grant(shared_.room_wanted, shared_.answers, room_seen_, &Connection::grant_room, now);
+  shared_.deadlines.contend(!shared_.room_wanted.empty());
   while (Deadline* const passed = shared_.deadlines.expired(now)) {
     passed->owner->on_deadline(passed->kind, now);
     ++work;
   }
-  work += grant(shared_.memory_wanted, shared_.pool, memory_seen_, &Connection::grant_memory, now);
-  work += grant(shared_.room_wanted, shared_.answers, room_seen_, &Connection::grant_room, now);
   if (shared_.draining && !shared_.drain_over) end_drain(now);
   if (!paused_) {
     while (QueueEntry* const entry = shared_.receive_wanted.pop_front()) {

@@ -6,7 +6,12 @@
 //            budget that they take from as they arrive, and one largest body beyond it: while it is
 //            used up, requests that need a part of it are not read. A body longer than
 //            `body_whole_bytes` leaves the last quarter of the budget to others. Answers have a
-//            budget until they are sent: while it is used up, requests wait for the service
+//            budget until they are sent: while it is used up, requests wait for the service, and
+//            a peer whose answer has memory of it must take a piece (http/connection.h) or the rest in
+//            each `write_contended_nanos`, which is 128 KiB a second: as soon as somebody waits, who
+//            has taken less is closed. While nobody waits, and for answers in no such memory, it is
+//            a piece in each `write_nanos`. A piece is taken when the socket has all of it, so a
+//            rate is seen no finer than the kernel's send buffer
 // Owner      one core. Borrows Socket and Service, which outlive it; a socket that still holds its
 //            buffers must be done with them first (`drained`, or the socket's own end)
 // Allocates  when connections open and when a buffer of a size class is first needed; a request on

@@ -26,8 +26,10 @@ struct FrontDoorOptions {
   std::int64_t body_nanos = 10 * kNanosPerSecond;        // for its part of a body, or the rest
   std::int64_t memory_nanos = 30 * kNanosPerSecond;      // waiting for memory, either way
   std::int64_t write_nanos = 30 * kNanosPerSecond;       // without progress
-  std::int64_t drain_nanos = 5 * kNanosPerSecond;        // to bring a request whole, once stopping
-  std::int64_t linger_nanos = 2 * kNanosPerSecond;       // after a refusal, for the peer to read it
+  // The same, where it holds memory for answers that others wait for: then 128 KiB a second.
+  std::int64_t write_contended_nanos = 2 * kNanosPerSecond;
+  std::int64_t drain_nanos = 5 * kNanosPerSecond;   // to bring a request whole, once stopping
+  std::int64_t linger_nanos = 2 * kNanosPerSecond;  // after a refusal, for the peer to read it
 };
 
 }  // namespace penstock::http

@@ -49,6 +49,8 @@ class Response final : public ResponseBody {
   [[nodiscard]] std::size_t size() const override { return end_ - kHeadRoom; }
   void clear() override { end_ = kHeadRoom; }
 
+  // What it has of the pool's memory.
+  [[nodiscard]] std::size_t held_bytes() const { return large_.bytes; }
   // Whether the pool has room for `bytes` more with `spared` bytes of its budget left to others.
   [[nodiscard]] bool has_room(std::size_t bytes, std::uint64_t spared) const;
   // The whole message; valid until `release`. What was reserved far beyond it goes back to the pool.

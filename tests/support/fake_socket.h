@@ -47,12 +47,14 @@ class FakeSocket final : public env::Socket {
   [[nodiscard]] std::size_t unread(env::ConnectionId id) const {
     return peers_.at(id).incoming.size();
   }
-  // At most so many bytes a receive; a peer that takes nothing.
+  // At most so many bytes a receive; peers that take nothing.
   void set_receive_max(std::size_t bytes) { receive_max_ = bytes; }
   void set_stalled(bool stalled) {
     stalled_ = stalled;
     for (auto& [id, peer] : peers_) complete_send(id);
   }
+  // All the same, this one takes what is being sent to it now.
+  void take(env::ConnectionId id) { finish_send(id); }
   [[nodiscard]] bool listening() const { return listening_; }
 
   // env::Socket
@@ -104,8 +106,11 @@ class FakeSocket final : public env::Socket {
                        .bytes = static_cast<std::uint32_t>(bytes)});
   }
   void complete_send(env::ConnectionId id) {
+    if (!stalled_) finish_send(id);
+  }
+  void finish_send(env::ConnectionId id) {
     Peer& peer = peers_[id];
-    if (peer.sending.empty() || stalled_ || peer.closed) return;
+    if (peer.sending.empty() || peer.closed) return;
     peer.outgoing.append(reinterpret_cast<const char*>(peer.sending.data()), peer.sending.size());
     events_.push_back({.kind = env::SocketEventKind::kSent,
                        .connection = id,

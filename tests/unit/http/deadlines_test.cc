@@ -45,6 +45,25 @@ TEST(Deadlines, ForSendingStandStillWhileHeld) {
   EXPECT_EQ(deadlines.expired(at(106)), &head);
 }
 
+TEST(Deadlines, ForAnswersAreShortWhileOthersWait) {
+  Deadlines deadlines{FrontDoorOptions{}};
+  Deadline small, held, recent;
+  deadlines.arm(small, DeadlineKind::kWrite, at(0));     // 30 s
+  deadlines.arm(held, DeadlineKind::kWriteHeld, at(1));  // 30 s, or 2 s
+  deadlines.arm(recent, DeadlineKind::kWriteHeld, at(9));
+  EXPECT_EQ(deadlines.expired(at(10)), nullptr);
+  deadlines.contend(true);
+  EXPECT_EQ(deadlines.next(), at(3));
+  EXPECT_EQ(deadlines.expired(at(10)), &held);
+  EXPECT_EQ(deadlines.expired(at(10)), nullptr);
+  EXPECT_EQ(deadlines.next(), at(11));
+  deadlines.contend(false);
+  EXPECT_EQ(deadlines.next(), at(30));
+  EXPECT_EQ(deadlines.expired(at(38)), &small);
+  EXPECT_EQ(deadlines.expired(at(38)), nullptr);
+  EXPECT_EQ(deadlines.expired(at(39)), &recent);
+}
+
 TEST(Deadlines, ArmedWhileHeldHaveTheirFullTimeAfterwards) {
   Deadlines deadlines{FrontDoorOptions{}};
   Deadline head;

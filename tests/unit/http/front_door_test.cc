@@ -255,7 +255,96 @@ TEST_F(FrontDoorAnswers, TakeNoMoreThanTheirBudgetHoweverManyAreNotRead) {
   EXPECT_EQ(door_->answer_bytes_used(), 0U);
 }
 
+TEST_F(FrontDoorAnswers, ThatAreNotTakenAreCutOnceOthersWait) {
+  socket_.set_stalled(true);
+  std::vector<env::ConnectionId> slow;
+  for (int i = 0; i < 3; ++i) {
+    slow.push_back(connect());
+    give(slow.back(), post("/read", ""));
+    wait(1);
+  }
+  const env::ConnectionId small = connect();
+  give(small, post("/", ""));
+  // Nobody waits: they have their 30 s.
+  wait(9);
+  for (const env::ConnectionId id : slow) EXPECT_TRUE(socket_.open(id));
+  // The first two have taken nothing for long, the last took a piece just now.
+  socket_.take(slow[2]);
+  turn();
+  const env::ConnectionId honest = connect();
+  const int handled = reader_.handled;
+  give(honest, post("/read", ""));
+  EXPECT_FALSE(socket_.open(slow[0]));
+  EXPECT_FALSE(socket_.open(slow[1]));
+  EXPECT_TRUE(socket_.open(slow[2]));
+  EXPECT_EQ(reader_.handled, handled + 2);  // it asked, waited and was let in
+  EXPECT_EQ(door_->counters().answer_waits, 1U);
+  EXPECT_EQ(door_->counters().write_evicted, 2U);
+  EXPECT_EQ(door_->counters().write_stalled, 0U);
+  // An answer in the connection's own memory is in nobody's way, and nobody waits any more.
+  EXPECT_TRUE(socket_.open(small));
+  wait(10);
+  EXPECT_TRUE(socket_.open(slow[2]));
+  EXPECT_TRUE(socket_.open(small));
+  socket_.set_stalled(false);
+  turn();
+  EXPECT_EQ(answer(honest), std::string(6 * kMiB, 'r'));
+  EXPECT_EQ(door_->answer_bytes_used(), 0U);
+}
+
+TEST_F(FrontDoorAnswers, ThatAreTakenSlowlyAreNotCut) {
+  socket_.set_stalled(true);
+  std::vector<env::ConnectionId> steady;
+  for (int i = 0; i < 3; ++i) {
+    steady.push_back(connect());
+    give(steady.back(), post("/read", ""));
+  }
+  const env::ConnectionId waiting = connect();
+  give(waiting, post("/read", ""));
+  for (int i = 0; i < 20; ++i) {
+    wait(1);
+    for (const env::ConnectionId id : steady) socket_.take(id);
+    turn();
+  }
+  for (const env::ConnectionId id : steady) EXPECT_TRUE(socket_.open(id));
+  EXPECT_EQ(door_->counters().write_evicted, 0U);
+  // From their last piece on they have two seconds, and the loop that waits for it knows.
+  EXPECT_LE(door_->next_deadline(), now_ + 2 * kNanosPerSecond);
+  now_ = now_ + 2 * kNanosPerSecond - 100'000;
+  turn();
+  EXPECT_EQ(door_->counters().write_evicted, 0U);
+  now_ = now_ + 100'000;
+  turn();
+  EXPECT_EQ(door_->counters().write_evicted, 3U);
+  EXPECT_EQ(door_->answers_owed(), 1U);
+  socket_.set_stalled(false);
+  turn();
+  EXPECT_EQ(answer(waiting), std::string(6 * kMiB, 'r'));
+}
+
+TEST_F(FrontDoorAnswers, ThatMakeRoomInTimeSaveTheOthers) {
+  socket_.set_stalled(true);
+  std::vector<env::ConnectionId> peers;
+  for (int i = 0; i < 3; ++i) {
+    peers.push_back(connect());
+    give(peers.back(), post("/read", ""));
+  }
+  wait(1);
+  give(connect(), post("/read", ""));
+  // In one turn the first one leaves, which lets in who waits, and the time of the others is over.
+  now_ = now_ + kNanosPerSecond;
+  socket_.vanish(peers[0]);
+  turn();
+  EXPECT_TRUE(socket_.open(peers[1]));
+  EXPECT_TRUE(socket_.open(peers[2]));
+  EXPECT_EQ(door_->counters().write_evicted, 0U);
+}
+
 TEST_F(FrontDoorAnswers, ThatFindNoRoomInTimeAreRefused) {
+  FrontDoorOptions options;
+  options.answer_bytes_budget = 32 * kMiB;
+  options.write_contended_nanos = options.write_nanos;
+  door_ = std::make_unique<FrontDoor>(socket_, reader_, options);
   socket_.set_stalled(true);
   for (int i = 0; i < 3; ++i) give(connect(), post("/read", ""));
   wait(10);
@@ -279,7 +368,7 @@ TEST_F(FrontDoorAnswers, ThatFindNoRoomInTimeAreRefused) {
 TEST_F(FrontDoorAnswers, WaitThirtySecondsAtMost) {
   FrontDoorOptions options;
   options.answer_bytes_budget = 32 * kMiB;
-  options.write_nanos = 60 * kNanosPerSecond;
+  options.write_nanos = options.write_contended_nanos = 60 * kNanosPerSecond;
   door_ = std::make_unique<FrontDoor>(socket_, reader_, options);
   socket_.set_stalled(true);
   for (int i = 0; i < 3; ++i) give(connect(), post("/read", ""));
