@@ -39,12 +39,13 @@ char* write_record(const storage::RecordRef& record, const proto::SequenceNumber
 }  // namespace
 
 std::size_t records_answer_bytes(std::uint32_t records_max, std::uint32_t record_bytes_max) {
-  static_assert(kRecordsEndBytesMax + kFixedBytes + base64_encoded_bytes(kRecordDataBytesMax) +
+  constexpr std::size_t kAround = kRecordsBegin.size() + kRecordsEndBytesMax;
+  static_assert(kAround + kFixedBytes + base64_encoded_bytes(kRecordDataBytesMax) +
                     kKeyBytesMax * kJsonEscapeFactor <=
                 kRecordsAnswerBytesMax);
   const std::size_t each =
       kFixedBytes + base64_encoded_bytes(record_bytes_max) + kKeyBytesMax * kJsonEscapeFactor;
-  return std::min(kRecordsAnswerBytesMax, kRecordsEndBytesMax + records_max * each);
+  return std::min(kRecordsAnswerBytesMax, kAround + records_max * each);
 }
 
 bool RecordsSink::fits(const storage::RecordRef& record) const {

@@ -17,15 +17,18 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 namespace penstock::http {
 
 // Of an answer: 10 MiB of data in base64, and 2 MiB for what stands around it, which 10,000 records
 // with keys of 36 bytes take. Where keys are longer a page has fewer records.
 inline constexpr std::size_t kRecordsAnswerBytesMax = 16 * kMiB - 4 * kKiB;
+// What stands before the records.
+inline constexpr std::string_view kRecordsBegin = R"({"Records":[)";
 // What follows the records: an iterator, or two child shards.
 inline constexpr std::size_t kRecordsEndBytesMax = 8 * kKiB;
-// The room to reserve for an answer with what follows it.
+// The room to reserve for an answer with what stands around it.
 [[nodiscard]] std::size_t records_answer_bytes(std::uint32_t records_max,
                                                std::uint32_t record_bytes_max);
 
@@ -35,7 +38,7 @@ class RecordsSink final : public storage::BatchSink {
     std::uint32_t records_max = 0;
     std::uint64_t bytes_max = 0;
   };
-  // `room`: of the response, uncommitted. REQUIRES: `records_answer_bytes` less kRecordsEndBytesMax.
+  // `room`: of the response, uncommitted. REQUIRES: `records_answer_bytes` less what stands around.
   RecordsSink(ShardNumber shard, std::int64_t shard_created_second, Limits limits,
               std::span<char> room)
       : shard_(shard), shard_created_second_(shard_created_second), limits_(limits), room_(room) {}

@@ -18,7 +18,6 @@ namespace penstock::http {
 namespace {
 
 constexpr std::int64_t kRecordsMax = 10'000;
-constexpr std::string_view kRecordsBegin = R"({"Records":[)";
 
 bool readable(const route::StreamRoute& stream) {
   return stream.status == route::StreamStatus::kActive ||

@@ -120,6 +120,17 @@ TEST_F(KinesisRead, GivesOneRecordHoweverLarge) {
   EXPECT_EQ(count(get(iterator("TRIM_HORIZON"))), 1U);
 }
 
+TEST_F(KinesisRead, GivesTheLargestRecordWithTheLongestKeyAlone) {
+  std::string key;
+  for (int i = 0; i < 256; ++i) key += "\xF0\x9F\x8C\x8A";
+  kinesis_.data.log("fleet", 0)
+      .records.push_back({.key = key,
+                          .data = std::string(1'048'576, 'x'),
+                          .arrival = kinesis_.data.wall(),
+                          .hash = {}});
+  EXPECT_EQ(count(get(iterator("TRIM_HORIZON"), 1)), 1U);
+}
+
 // The room that the response has at first, and pieces of every size after it.
 TEST_F(KinesisRead, JoinsAnswersOfManyPieces) {
   for (const std::size_t bytes : {0U, 1U, 100U, 3'000U, 50'000U, 70'000U, 900'000U}) {
