@@ -115,7 +115,7 @@ class Connection final : public Exchange {
 
   // Exchange
   [[nodiscard]] ResponseBody& response() override { return response_; }
-  [[nodiscard]] bool reserve_answer(std::size_t bytes, Nanos now) override;
+  [[nodiscard]] std::size_t reserve_answer(std::size_t least, std::size_t most, Nanos now) override;
   void respond(int status, std::string_view content_type, std::string_view extra_headers,
                Nanos now) override;
   [[nodiscard]] bool abandoned() const override { return peer_gone_; }

@@ -228,14 +228,20 @@ bool Connection::has_room(std::size_t bytes) const {
   return response_.has_room(bytes, shared_.answers.budget() / 4);
 }
 
-bool Connection::reserve_answer(std::size_t bytes, Nanos now) {
+// Many small answers instead of a few large ones, once some have to wait: more peers are served at
+// once, and one that takes nothing holds less.
+std::size_t Connection::reserve_answer(std::size_t least, std::size_t most, Nanos now) {
   PENSTOCK_ASSERT(state_ == State::kServing);
+  PENSTOCK_ASSERT(least > 0);
+  PENSTOCK_ASSERT(least <= most);
+  const bool plenty = shared_.room_wanted.empty() && has_room(most);
+  const std::size_t bytes = plenty ? most : least;
   if (!has_room(bytes)) {
     wait_for_room(bytes, now);
-    return false;
+    return 0;
   }
   (void)response_.reserve(bytes);
-  return true;
+  return bytes;
 }
 
 void Connection::wait_for_room(std::size_t bytes, Nanos now) {

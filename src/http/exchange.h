@@ -50,11 +50,13 @@ class Exchange {
 
   // The answer: fill `response()`, then call `respond`.
   [[nodiscard]] virtual ResponseBody& response() = 0;
-  // Room for a large answer, before work is begun that cannot stop at less. True: `response()` has
-  // it, and will not grow for so many bytes more. False: there is none now; the exchange will be handed
-  // to `Service::handle` again, from its start, or refused with 503 when it has waited too long.
-  // REQUIRES: within `handle`.
-  [[nodiscard]] virtual bool reserve_answer(std::size_t bytes, Nanos now) = 0;
+  // Room for a large answer, before work is begun that cannot stop at less. Gives how much `response()`
+  // has and will not grow for: `most`, or `least` while there is not as much or others wait for theirs.
+  // Nothing: there is none now; the exchange will be handed to `Service::handle` again, from its
+  // start, or refused with 503 when it has waited too long.
+  // REQUIRES: within `handle`; 0 < least <= most.
+  [[nodiscard]] virtual std::size_t reserve_answer(std::size_t least, std::size_t most,
+                                                   Nanos now) = 0;
   // `extra_headers`: whole lines, each ended by CRLF. Content-Length, Date and Connection are
   // added.
   virtual void respond(int status, std::string_view content_type, std::string_view extra_headers,

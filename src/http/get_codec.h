@@ -28,7 +28,7 @@ inline constexpr std::size_t kRecordsAnswerBytesMax = 16 * kMiB - 4 * kKiB;
 inline constexpr std::string_view kRecordsBegin = R"({"Records":[)";
 // What follows the records: an iterator, or two child shards.
 inline constexpr std::size_t kRecordsEndBytesMax = 8 * kKiB;
-// The room to reserve for an answer with what stands around it.
+// The room to reserve for an answer of so many records, however large they are, with what stands around it.
 [[nodiscard]] std::size_t records_answer_bytes(std::uint32_t records_max,
                                                std::uint32_t record_bytes_max);
 

@@ -219,8 +219,10 @@ void KinesisService::get_records(Call& call) {
   const RecordsSink::Limits limits{
       .records_max = static_cast<std::uint32_t>(limit.present ? limit.integer : kRecordsMax),
       .bytes_max = options_.get_bytes_max};
-  const std::size_t answer = records_answer_bytes(limits.records_max, stream->record_bytes_max);
-  if (!call.exchange.reserve_answer(answer, call.now)) return;
+  const std::size_t answer = call.exchange.reserve_answer(
+      records_answer_bytes(1, stream->record_bytes_max),
+      records_answer_bytes(limits.records_max, stream->record_bytes_max), call.now);
+  if (answer == 0) return;
   call.exchange.response().append(kRecordsBegin);
   const std::size_t room = answer - kRecordsBegin.size() - kRecordsEndBytesMax;
   auto* context = new (call.exchange.service_storage().data())

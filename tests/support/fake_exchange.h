@@ -72,11 +72,11 @@ class FakeExchange final : public http::Exchange {
     response_.clear();
   }
 
-  bool reserve_answer(std::size_t bytes, Nanos) override {
-    if (starved) return false;
-    reserved = bytes;
-    (void)response_.reserve(bytes);
-    return true;
+  std::size_t reserve_answer(std::size_t least, std::size_t most, Nanos) override {
+    if (starved) return 0;
+    reserved = scarce ? least : most;
+    (void)response_.reserve(reserved);
+    return reserved;
   }
   http::ResponseBody& response() override { return response_; }
   void respond(int status, std::string_view content_type, std::string_view extra_headers,
@@ -92,6 +92,7 @@ class FakeExchange final : public http::Exchange {
 
   bool gone = false;         // the peer is
   bool starved = false;      // no room for answers: the test hands the exchange in again
+  bool scarce = false;       // there is only the least room
   std::size_t reserved = 0;  // for the answer
 
   [[nodiscard]] bool answered() const { return answered_; }

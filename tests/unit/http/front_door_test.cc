@@ -209,19 +209,27 @@ TEST_F(FrontDoorTest, LongHeadsCountAgainstTheBudgetToo) {
   EXPECT_EQ(door_->body_bytes_used(), 0U);
 }
 
-// Reserves 8 MiB for what is asked of "/read", answers it with 6 MiB and anything else with a word.
+// Reserves 8 MiB for what is asked of "/read", answers it with 6 MiB and anything else with a word. At
+// "/page" a half MiB will do.
 class Reader final : public Service {
  public:
   void handle(Exchange& exchange, Nanos now, WallMillis) override {
     ++handled;
     if (exchange.target == "/read") {
-      if (!exchange.reserve_answer(8 * kMiB - 1024, now)) return;
+      if (exchange.reserve_answer(kMost, kMost, now) == 0) return;
       exchange.response().append(std::string(6 * kMiB, 'r'));
+    } else if (exchange.target == "/page") {
+      const std::size_t room = exchange.reserve_answer(kLeast, kMost, now);
+      if (room == 0) return;
+      EXPECT_TRUE(room == kLeast || room == kMost);
+      exchange.response().append(std::string(room, 'p'));
     } else {
       exchange.response().append("word");
     }
     exchange.respond(200, {}, {}, now);
   }
+  static constexpr std::size_t kLeast = 512 * kKiB - 1024;
+  static constexpr std::size_t kMost = 8 * kMiB - 1024;
   int handled = 0;
 };
 
@@ -290,6 +298,47 @@ TEST_F(FrontDoorAnswers, ThatAreNotTakenAreCutOnceOthersWait) {
   turn();
   EXPECT_EQ(answer(honest), std::string(6 * kMiB, 'r'));
   EXPECT_EQ(door_->answer_bytes_used(), 0U);
+}
+
+TEST_F(FrontDoorAnswers, AreSmallWhileThereIsLittleRoom) {
+  socket_.set_stalled(true);
+  std::vector<env::ConnectionId> peers;
+  for (int i = 0; i < 2; ++i) {
+    peers.push_back(connect());
+    give(peers.back(), post("/page", ""));
+  }
+  EXPECT_EQ(door_->answer_bytes_used(), 16 * kMiB);
+  give(connect(), post("/page", ""));  // the last of 24 MiB
+  const env::ConnectionId waits = connect();
+  give(waits, post("/page", ""));
+  EXPECT_EQ(door_->counters().answer_waits, 1U);
+  socket_.take(peers[0]);
+  turn();
+  wait(1);
+  // Eight MiB come back, and two ask for them: the first takes little, since another waits.
+  const env::ConnectionId second = connect();
+  give(second, post("/page", ""));
+  socket_.vanish(peers[0]);
+  turn();
+  EXPECT_EQ(door_->answer_bytes_used(), (16 + 1) * kMiB);
+  EXPECT_EQ(door_->counters().write_evicted, 0U);
+}
+
+// Three at first, then 48 small ones at a time: two rounds of two seconds for all before it, and a third.
+TEST_F(FrontDoorAnswers, AReaderIsNotHeldUpByAHundredThatTakeNothing) {
+  socket_.set_stalled(true);
+  for (int i = 0; i < 100; ++i) give(connect(), post("/page", ""));
+  const env::ConnectionId honest = connect();
+  give(honest, post("/page", ""));
+  const Nanos asked = now_;
+  std::size_t got = 0;
+  while (got < Reader::kLeast && now_ < asked + 20 * kNanosPerSecond) {
+    now_ = now_ + kNanosPerSecond / 10;
+    turn();
+    socket_.take(honest);
+    got += socket_.taken(honest).size();
+  }
+  EXPECT_LE(now_, asked + 7 * kNanosPerSecond);
 }
 
 TEST_F(FrontDoorAnswers, ThatAreTakenSlowlyAreNotCut) {

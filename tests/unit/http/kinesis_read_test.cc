@@ -89,6 +89,23 @@ TEST_F(KinesisRead, ReservesItsAnswerBeforeItReads) {
   EXPECT_EQ(exchange.reserved, kRecordsAnswerBytesMax);
 }
 
+TEST_F(KinesisRead, GivesSmallPagesWhileThereIsLittleRoom) {
+  fill(3, 900'000);
+  std::string at = iterator("TRIM_HORIZON");
+  for (int page = 0; page < 3; ++page) {
+    test::FakeExchange exchange;
+    exchange.scarce = true;
+    kinesis_.prepare(exchange, "GetRecords", R"({"ShardIterator":")" + at + "\"}");
+    kinesis_.send(exchange);
+    EXPECT_LT(exchange.reserved, 3 * kMiB / 2 - 4 * kKiB);  // a record of a MiB in base64
+    EXPECT_LE(exchange.text().size(), exchange.reserved);
+    const test::Answer answer{200, std::string(exchange.text())};
+    EXPECT_EQ(count(answer), 1U);
+    at = member("NextShardIterator", answer);
+  }
+  EXPECT_EQ(count(get(at)), 0U);
+}
+
 TEST_F(KinesisRead, APageOfLongKeysFitsItsRoomAndGoesOn) {
   std::string key;
   for (int i = 0; i < 256; ++i) key += "\x01";

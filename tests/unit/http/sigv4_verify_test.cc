@@ -23,7 +23,7 @@ class NoBody final : public ResponseBody {
 
 class Request final : public Exchange {
  public:
-  bool reserve_answer(std::size_t, Nanos) override { return true; }
+  std::size_t reserve_answer(std::size_t, std::size_t most, Nanos) override { return most; }
   bool abandoned() const override { return false; }
   ResponseBody& response() override { return body_; }
   void respond(int, std::string_view, std::string_view, Nanos) override {}
