@@ -120,7 +120,8 @@ void KinesisService::handle_empty(Exchange& exchange, Operation operation, Nanos
 
 void KinesisService::handle_plain_json(Exchange& exchange, Nanos now) {
   simdjson::dom::element ignored;
-  if (!parse_object(parser_, exchange.body, ignored)) {
+  const bool parsed = exchange.body.size() <= kParsedUnsignedBytesMax;
+  if (parsed && !parse_object(parser_, exchange.body, ignored)) {
     return reply_.wrapped_error(exchange, 400, "SerializationException", now);
   }
   reply_.wrapped_error(exchange, 404, "UnknownOperationException", now);
@@ -165,6 +166,8 @@ void KinesisService::handle_json(Exchange& exchange, Operation operation, Nanos 
       put(exchange, scan, *kind, now, wall, {});
     return;
   }
+  const bool signature_first = exchange.body.size() > kParsedUnsignedBytesMax;
+  if (signature_first && !authentic(exchange, WireFormat::kJson, now, wall)) return;
   simdjson::dom::element body;
   if (!parse_object(parser_, exchange.body, body)) {
     return refuse(exchange, serialization_error(), now);
@@ -172,7 +175,7 @@ void KinesisService::handle_json(Exchange& exchange, Operation operation, Nanos 
   if (operation == Operation::kUnknown) {
     return refuse(exchange, {.type = "UnknownOperationException", .message = {}}, now);
   }
-  if (!authentic(exchange, WireFormat::kJson, now, wall)) return;
+  if (!signature_first && !authentic(exchange, WireFormat::kJson, now, wall)) return;
   if (operation == Operation::kAbsent) {
     return refuse(exchange,
                   {.type = "UnknownOperationException",

@@ -4,6 +4,10 @@
 //   checks  1 size · 2 preflight · 3 method · 4 empty body · 5, 6 content type · 7 parse · 8 target
 //           9 signature · 10 types · 11 constraints · 12 the operation itself (operations_*.cc)
 //
+// Of a body beyond kParsedUnsignedBytesMax the signature is check 6: parsing takes some 14 times a
+// body's size, which strangers do not get. A put in the usual form is read without memory, and may be
+// of any size. A large body of type application/json, which is refused in any case, is not parsed.
+//
 // Units      limits in bytes; deadlines in nanoseconds of `now`
 // Shape      PutRecords calls in flight: kInlineEntries entries in the exchange's own storage, more
 //            out of `put_blocks` blocks; while none is free, calls wait in order of arrival. A put that
@@ -27,6 +31,7 @@
 #include "shard/requests.h"
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <expected>
 #include <memory>
@@ -37,6 +42,9 @@
 namespace penstock::http {
 
 struct ShardListing;
+
+// A larger body is parsed for those only who have signed it.
+inline constexpr std::size_t kParsedUnsignedBytesMax = 1 * kMiB;
 
 struct KinesisOptions {
   proto::Identity identity = {};

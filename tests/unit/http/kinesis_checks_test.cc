@@ -124,6 +124,74 @@ TEST(KinesisChecks, SignatureComesBeforeTypes) {
   EXPECT_EQ(kinesis.service.counters().answered_with(Operation::kDescribeStream, 400), 1U);
 }
 
+// What a request with this body is told, by its signature: none, a wrong one, a right one.
+class KinesisSize : public testing::Test {
+ protected:
+  enum class Signed : std::uint8_t { kNo, kWrongly, kRightly };
+
+  std::string told(Signed how, std::string_view target, const std::string& body,
+                   const char* type = "application/x-amz-json-1.1") {
+    FakeExchange exchange;
+    exchange.method = "POST";
+    exchange.target = "/";
+    exchange.received = kinesis_.now;
+    exchange.set_header("Host", "localhost");
+    exchange.set_header("Content-Type", type);
+    exchange.set_header("X-Amz-Target", "Kinesis_20131202." + std::string(target));
+    exchange.set_body(body);
+    proto::ClientCredentials client = kinesis_.client;
+    if (how == Signed::kWrongly) client.secret_access_key = "another secret";
+    if (how != Signed::kNo) exchange.sign(client, kinesis_.data.wall());
+    kinesis_.send(exchange);
+    for (const char* name :
+         {"SerializationException", "UnknownOperationException", "InvalidSignatureException",
+          "MissingAuthenticationTokenException", "ResourceNotFoundException"}) {
+      if (exchange.text().find(name) != std::string::npos) return name;
+    }
+    return std::to_string(exchange.status());
+  }
+  static std::string unclosed(std::size_t bytes) {
+    return R"({"Limit":1)" + std::string(bytes - 10, ' ');
+  }
+  static std::string closed(std::size_t bytes) { return unclosed(bytes - 1) + "}"; }
+
+  static constexpr std::size_t kUpTo = kParsedUnsignedBytesMax;
+  static constexpr std::size_t kBeyond = kParsedUnsignedBytesMax + 1;
+  KinesisHarness kinesis_;
+};
+
+TEST_F(KinesisSize, UpToTheLimitParsingAndTargetComeBeforeTheSignature) {
+  ASSERT_EQ(unclosed(kUpTo).size(), kUpTo);
+  for (const Signed how : {Signed::kNo, Signed::kWrongly, Signed::kRightly}) {
+    EXPECT_EQ(told(how, "ListStreams", unclosed(kUpTo)), "SerializationException");
+    EXPECT_EQ(told(how, "whatever", unclosed(kUpTo)), "SerializationException");
+    EXPECT_EQ(told(how, "whatever", closed(kUpTo)), "UnknownOperationException");
+  }
+  EXPECT_EQ(kinesis_.service.counters().unauthenticated, 0U);
+  EXPECT_EQ(told(Signed::kNo, "ListStreams", closed(kUpTo)), "MissingAuthenticationTokenException");
+  EXPECT_EQ(told(Signed::kRightly, "ListStreams", closed(kUpTo)), "200");
+}
+
+TEST_F(KinesisSize, BeyondTheLimitTheSignatureComesFirst) {
+  for (const char* target : {"ListStreams", "PutRecord", "PutRecords", "whatever"}) {
+    SCOPED_TRACE(target);
+    EXPECT_EQ(told(Signed::kNo, target, unclosed(kBeyond)), "MissingAuthenticationTokenException");
+    EXPECT_EQ(told(Signed::kWrongly, target, unclosed(kBeyond)), "InvalidSignatureException");
+    EXPECT_EQ(told(Signed::kRightly, target, unclosed(kBeyond)), "SerializationException");
+  }
+  EXPECT_EQ(kinesis_.service.counters().unauthenticated, 8U);
+  EXPECT_EQ(told(Signed::kRightly, "whatever", closed(kBeyond)), "UnknownOperationException");
+  EXPECT_EQ(told(Signed::kRightly, "ListStreams", closed(kBeyond)), "200");
+  EXPECT_EQ(kinesis_.service.counters().unauthenticated, 8U);
+}
+
+TEST_F(KinesisSize, BeyondTheLimitPlainJsonIsNotParsed) {
+  const char* const plain = "application/json";
+  EXPECT_EQ(told(Signed::kNo, "ListStreams", unclosed(kUpTo), plain), "SerializationException");
+  EXPECT_EQ(told(Signed::kNo, "ListStreams", unclosed(kBeyond), plain),
+            "UnknownOperationException");
+}
+
 TEST(KinesisChecks, UnknownKeysAreTold) {
   KinesisHarness kinesis;
   kinesis.client.access_key_id = "AKIANOBODY";
