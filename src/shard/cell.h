@@ -118,6 +118,8 @@ class Cell {
   [[nodiscard]] bool place_command(CellCommand& command);
   // Where the journal takes it, and there is one: the open block. False: it must wait.
   bool submit(Nanos now, WallMillis wall);
+  // The same for a block that takes no more: what comes later does not try it again.
+  [[nodiscard]] bool submit_full(Nanos now, WallMillis wall);
   [[nodiscard]] Ticket& open_ticket();
   void settle_ticket(Ticket& ticket, bool durable, Nanos now);
   void fail_all(Nanos now);
@@ -155,7 +157,8 @@ class Cell {
   std::size_t first_ticket_ = 0;  // oldest in flight
   std::size_t ticket_count_ = 0;  // in flight, the open one included
   bool ticket_open_ = false;
-  Lsn covered_;  // the durable prefix that `shards_` shows as visible
+  bool block_full_ = false;  // the open block, which waits until the journal takes it
+  Lsn covered_;              // the durable prefix that `shards_` shows as visible
   bool failed_ = false;
   bool full_ = false;  // the journal takes no more data, as of this turn's `settle`
   Nanos turn_now_;

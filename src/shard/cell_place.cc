@@ -1,5 +1,6 @@
 // How a turn's entries become a block: control frames first, then shard after shard, one frame each.
-// While the journal has all the blocks in flight that it may, one more is filled and waits.
+// While the journal has all the blocks in flight that it may, one more is filled, turn after turn, and
+// waits.
 #include "base/assert.h"
 #include "shard/cell.h"
 #include "storage/batch.h"
@@ -13,6 +14,7 @@ runtime::WorkCount Cell::place(Nanos now, WallMillis wall) {
     refuse_all(now);
     return 0;
   }
+  if (block_full_ && !submit(now, wall)) return 0;
   runtime::WorkCount work = 0;
   while (!commands_.empty()) {
     const storage::AppendState state = journal_.append_state(true);
@@ -25,8 +27,8 @@ runtime::WorkCount Cell::place(Nanos now, WallMillis wall) {
     if (place_command(*commands_.front())) {
       commands_.pop_front();
       ++work;
-    } else if (!submit(now, wall)) {
-      break;
+    } else if (!submit_full(now, wall)) {
+      return work;
     }
   }
   while (touched_head_ != nullptr) {
@@ -36,7 +38,10 @@ runtime::WorkCount Cell::place(Nanos now, WallMillis wall) {
       break;
     }
     if (state != storage::AppendState::kOpen) break;
-    if (ticket_open_ && open_ticket().placed.size() == kPlacedPerBlock && !submit(now, wall)) break;
+    if (ticket_open_ && open_ticket().placed.size() == kPlacedPerBlock) {
+      if (!submit_full(now, wall)) return work;
+      continue;
+    }
     Shard& shard = *touched_head_;
     touched_head_ = shard.next_touched;
     shard.touched = false;
@@ -44,7 +49,7 @@ runtime::WorkCount Cell::place(Nanos now, WallMillis wall) {
     ++work;
     if (shard.pending_head != nullptr) {  // the block is full: the others first, then the rest
       touch(shard);
-      if (!submit(now, wall)) break;
+      if (!submit_full(now, wall)) return work;
     } else {
       remove_if_idle(shard);
     }
@@ -155,7 +160,13 @@ bool Cell::submit(Nanos now, WallMillis wall) {
   PENSTOCK_ASSERT(ticket_open_);
   open_ticket().lsn = journal_.submit_block(now, wall, retention_now_);
   ticket_open_ = false;
+  block_full_ = false;
   return true;
+}
+
+bool Cell::submit_full(Nanos now, WallMillis wall) {
+  block_full_ = !submit(now, wall);
+  return !block_full_;
 }
 
 }  // namespace penstock::shard

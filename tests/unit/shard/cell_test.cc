@@ -133,6 +133,35 @@ TEST(Cell, AFailedWriteLeavesOutcomesUnknownAndTheRestReadable) {
   EXPECT_EQ(unopened.entries[0].error, ErrorCode::kFenced) << "no map will be newer";
 }
 
+TEST(Cell, AFullBlockThatWaitsIsNoWork) {
+  drivers::SimStorageOptions slow;
+  slow.write_nanos_min = slow.write_nanos_max = kNanosPerSecond;
+  CellRig rig(slow);
+  ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(1)).has_value());
+  ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(2)).has_value());
+  std::deque<Call> calls;
+  for (std::uint64_t serial = 1; serial <= 4; ++serial) {  // as many blocks as may be in flight
+    calls.emplace_back(serial, 1, "a", kNever);
+    ASSERT_EQ(rig.take(calls.back(), key_of(1)), 1U);
+    EXPECT_GT(rig.cell->place(rig.time.now(), rig.wall()), 0U);
+  }
+  for (const std::uint32_t shard : {1U, 2U}) {  // more than the next one holds
+    calls.emplace_back(4 + shard, 500, std::string(1000, 'b'), kNever);
+    ASSERT_EQ(rig.take(calls.back(), key_of(shard)), 500U);
+  }
+  EXPECT_GT(rig.cell->place(rig.time.now(), rig.wall()), 0U);
+  const RecordIndex next[2] = {rig.cell->find(key_of(1))->next, rig.cell->find(key_of(2))->next};
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(rig.cell->place(rig.time.now(), rig.wall()), 0U);
+  EXPECT_EQ(rig.cell->find(key_of(1))->next, next[0]);
+  EXPECT_EQ(rig.cell->find(key_of(2))->next, next[1]);
+  rig.run();
+  for (const Call& call : calls) {
+    for (const PutEntry& entry : call.entries) ASSERT_TRUE(entry.stored);
+  }
+  EXPECT_EQ(rig.all(key_of(1)).size(), 504U);
+  EXPECT_EQ(rig.all(key_of(2)), calls.back().texts);
+}
+
 TEST(Cell, AnEntryPastItsDeadlineIsUnknownInFlightAndRefusedBefore) {
   drivers::SimStorageOptions slow;
   slow.write_nanos_min = slow.write_nanos_max = 10 * kNanosPerSecond;
