@@ -65,6 +65,7 @@ bool Cell::take(PutEntry& entry, Shard* shard, Nanos now) {
   shard->write_bytes.debit(entry.record.data_bytes + entry.record.key_bytes, now);
   shard->write_records.debit(1, now);
   shard->push(entry);
+  pending_bytes_ += entry.payload_bytes();
   if (!shard->touched) touch(*shard);
   return true;
 }
@@ -190,9 +191,14 @@ void Cell::refuse_pending(ErrorCode error, Nanos now) {
     Shard& shard = *touched_head_;
     touched_head_ = shard.next_touched;
     shard.touched = false;
-    while (shard.pending_head != nullptr) refuse(shard.pop(), error, now);
+    refuse_pending(shard, error, now);
     remove_if_idle(shard);
   }
+}
+
+void Cell::refuse_pending(Shard& shard, ErrorCode error, Nanos now) {
+  pending_bytes_ -= shard.pending_bytes;
+  while (shard.pending_head != nullptr) refuse(shard.pop(), error, now);
 }
 
 // Entries lie in the order in which they were placed, not of their calls: an old one may stand behind a
@@ -210,6 +216,7 @@ void Cell::expire(Nanos now) {
   for (Shard* shard = touched_head_; shard != nullptr; shard = shard->next_touched) {
     if (shard->pending_deadline >= now) continue;
     const Kept kept = refuse_late(shard->pending_head, ErrorCode::kOverloaded, now);
+    pending_bytes_ -= shard->pending_bytes - kept.bytes;
     shard->pending_head = kept.head;
     shard->pending_tail = kept.tail;
     shard->pending_deadline = kept.deadline;

@@ -125,6 +125,7 @@ class Cell {
   void fail_all(Nanos now);
   void refuse_all(Nanos now);
   void refuse_pending(ErrorCode error, Nanos now);
+  void refuse_pending(Shard& shard, ErrorCode error, Nanos now);
   void refuse_commands(ErrorCode error, Nanos now);
   void refuse(PutEntry& entry, ErrorCode error, Nanos now);
   [[nodiscard]] Kept refuse_late(PutEntry* entry, ErrorCode error, Nanos now);
@@ -152,6 +153,7 @@ class Cell {
 
   Shard* touched_head_ = nullptr;
   Shard* touched_tail_ = nullptr;
+  std::size_t pending_bytes_ = 0;      // of keys and data, of all shards
   std::deque<CellCommand*> commands_;  // waiting for a block
   std::array<Ticket, kTickets> tickets_;
   std::size_t first_ticket_ = 0;  // oldest in flight

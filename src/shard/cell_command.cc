@@ -89,12 +89,12 @@ void Cell::apply_open(CellCommand& command, Nanos) {
   shard->life = ShardLife::kOpen;
 }
 
-// From here on the shard takes nothing more. Its CLOSE stands in a later block than all its records,
-// so once that is durable, they are.
+// From here on the shard takes nothing more. Its CLOSE stands behind all its records, in the same block
+// or a later one, so once that is durable, they are.
 void Cell::apply_close(CellCommand& command) {
   Shard& shard = *find(command.shard);
   if (shard.life == ShardLife::kOpen) shard.life = ShardLife::kClosing;
-  while (shard.pending_head != nullptr) refuse(shard.pop(), ErrorCode::kWrongShard, turn_now_);
+  refuse_pending(shard, ErrorCode::kWrongShard, turn_now_);
   command.control.kind = storage::ShardControlKind::kClose;
   command.control.index = shard.next.raw();
   command.last_arrival = shard.last_arrival;

@@ -38,6 +38,9 @@ runtime::WorkCount Cell::place(Nanos now, WallMillis wall) {
       break;
     }
     if (state != storage::AppendState::kOpen) break;
+    // What one block holds comes with the next that may leave, in one frame a shard. Ahead of that, turn
+    // after turn, it would be a frame a turn: more headers than records, and segments full of them.
+    if (pending_bytes_ < options_.block_target && !journal_.can_submit()) break;
     if (ticket_open_ && open_ticket().placed.size() == kPlacedPerBlock) {
       if (!submit_full(now, wall)) return work;
       continue;
@@ -108,6 +111,7 @@ void Cell::place_shard(Shard& shard, WallMillis wall) {
   ticket.entries += piece.records;
   ticket.deadline = std::min(ticket.deadline, shard.pending_deadline);
   shard.drop_front(*last, piece.records, piece.payload);
+  pending_bytes_ -= piece.payload;
   last->next = nullptr;
   shard.next = index;
   shard.last_arrival = arrival;

@@ -89,6 +89,7 @@ class CellRig final : public Cell::Outlet {
     storage::JournalOptions options;
     options.slot_bytes = kMiB;
     options.tail_bytes = 4 * kMiB;
+    options.block_target = 128 * kKiB;
     cell = std::make_unique<Cell>(options, std::move(cells.at(0)), *writes, *reads, *this);
   }
   // The power goes; what is durable comes back.

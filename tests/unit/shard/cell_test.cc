@@ -162,6 +162,74 @@ TEST(Cell, AFullBlockThatWaitsIsNoWork) {
   EXPECT_EQ(rig.all(key_of(2)), calls.back().texts);
 }
 
+// A slow device: many turns pass between two blocks.
+TEST(Cell, WhatComesWhileBlocksMustWaitIsOneFrame) {
+  drivers::SimStorageOptions slow;
+  slow.write_nanos_min = slow.write_nanos_max = 4 * kNanosPerMilli;
+  CellRig rig(slow);
+  ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(1)).has_value());
+  const storage::JournalMetrics before = rig.cell->journal_metrics();
+  std::deque<Call> calls;
+  std::vector<std::string> expected;
+  for (std::uint64_t serial = 1; serial <= 1000; ++serial) {
+    calls.emplace_back(serial, 1, std::string(300, 'a') + std::to_string(serial), kNever);
+    ASSERT_EQ(rig.take(calls.back(), key_of(1)), 1U);
+    expected.push_back(calls.back().texts[0]);
+    rig.turn();
+    rig.time.advance_to(rig.time.now() + 20'000);
+  }
+  rig.run();
+  EXPECT_EQ(rig.all(key_of(1)), expected);
+  const storage::JournalMetrics after = rig.cell->journal_metrics();
+  EXPECT_EQ(after.frames - before.frames, after.blocks - before.blocks);
+}
+
+// Of a cell whose pending entries leave it in each way there is: what counts them is right again, and
+// so the next ones wait for a block to leave, or not, as before.
+TEST(Cell, WhatDoesNotWaitAnyMoreIsNotCounted) {
+  drivers::SimStorageOptions slow;
+  slow.write_nanos_min = slow.write_nanos_max = 10 * kNanosPerSecond;
+  CellRig rig(slow);
+  for (const std::uint32_t shard : {1U, 2U}) {
+    ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(shard)).has_value());
+  }
+  std::deque<Call> calls;
+  for (std::uint64_t serial = 1; serial <= 4; ++serial) {
+    calls.emplace_back(serial, 1, "a", kNever);
+    ASSERT_EQ(rig.take(calls.back(), key_of(1)), 1U);
+    EXPECT_GT(rig.cell->place(rig.time.now(), rig.wall()), 0U);
+  }
+  const std::string text(1000, 'b');
+  // Those that are late, and those of a shard that closes.
+  const Nanos deadline = rig.time.now() + kNanosPerSecond;
+  calls.emplace_back(5, 100, text, deadline);
+  ASSERT_EQ(rig.take(calls.back(), key_of(1)), 100U);
+  rig.time.advance_to(deadline + 1);
+  rig.cell->expire(rig.time.now());
+  EXPECT_EQ(rig.settled_entries.size(), 100U);
+  calls.emplace_back(6, 100, text, kNever);
+  ASSERT_EQ(rig.take(calls.back(), key_of(2)), 100U);
+  CellCommand close;
+  close.kind = CommandKind::kCloseShard;
+  close.shard = key_of(2);
+  close.control.catalogue_version = 2;
+  rig.cell->command(close, rig.time.now(), rig.wall());
+  EXPECT_EQ(rig.settled_entries.size(), 200U);
+  // Less than a block.
+  calls.emplace_back(7, 100, text, kNever);
+  ASSERT_EQ(rig.take(calls.back(), key_of(1)), 100U);
+  static_cast<void>(rig.cell->place(rig.time.now(), rig.wall()));
+  EXPECT_EQ(rig.cell->find(key_of(1))->next, RecordIndex(4));
+  // More than a block: what is above that is placed.
+  calls.emplace_back(8, 50, text, kNever);
+  ASSERT_EQ(rig.take(calls.back(), key_of(1)), 50U);
+  static_cast<void>(rig.cell->place(rig.time.now(), rig.wall()));
+  EXPECT_GT(rig.cell->find(key_of(1))->next, RecordIndex(4));
+  rig.run();
+  EXPECT_EQ(rig.cell->find(key_of(1))->next, RecordIndex(154));
+  EXPECT_EQ(rig.all(key_of(1)).size(), 154U);
+}
+
 TEST(Cell, AnEntryPastItsDeadlineIsUnknownInFlightAndRefusedBefore) {
   drivers::SimStorageOptions slow;
   slow.write_nanos_min = slow.write_nanos_max = 10 * kNanosPerSecond;
