@@ -116,7 +116,7 @@ runtime::WorkCount Cell::settle(Nanos now, WallMillis wall) {
 void Cell::settle_ticket(Ticket& ticket, bool durable, Nanos now) {
   for (const Placed& placed : ticket.placed) {
     Shard& shard = *placed.shard;
-    --shard.blocks_in_flight;
+    --shard.frames_under_way;
     if (durable) {
       shard.visible = placed.next;
       shard.visible_arrival = placed.arrival;

@@ -2,10 +2,11 @@
 // block, and settles them when their block is durable.
 //
 // A turn calls, in this order: `settle` (after the disk queues were polled), then `take`, `read`,
-// `command` for what arrived, then `place`, which gives the disk what this turn collected.
+// `command` for what arrived, then `place`, which gives the disk what this turn collected, as far as
+// blocks may leave.
 //
 // Units      `now` nanoseconds since boot, `wall` milliseconds since 1970 UTC
-// Shape      at most kTickets blocks in flight; frames of records per block ≤
+// Shape      at most kTickets blocks open or in flight; frames of records per block ≤
 //            kPlacedPerBlock
 // Owner      one data core
 // Allocates  in the constructor and for commands; never per record
@@ -82,7 +83,7 @@ class Cell {
   [[nodiscard]] std::size_t shard_count() const { return shards_.size(); }
 
  private:
-  // What one block in flight holds.
+  // What one block holds that is open or in flight.
   struct Placed {
     Shard* shard;
     RecordIndex next;

@@ -123,7 +123,7 @@ void Cell::place_shard(Shard& shard, WallMillis wall) {
                         .arrival_max = arrival},
                        batch.finish());
   ticket.placed.push_back({&shard, shard.next, arrival});
-  ++shard.blocks_in_flight;
+  ++shard.frames_under_way;
   counters_.records_in += piece.records;
   counters_.bytes_in += piece.payload;
 }

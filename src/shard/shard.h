@@ -44,7 +44,7 @@ struct Shard {
   std::size_t pending_bytes = 0;             // of keys and data
   std::uint32_t pending_count = 0;
   Shard* next_touched = nullptr;
-  std::uint32_t blocks_in_flight = 0;  // blocks that hold batches of it
+  std::uint32_t frames_under_way = 0;  // its frames in blocks that are not settled
   std::uint32_t reads_in_flight = 0;
 
   quota::TokenBucket write_bytes;
@@ -82,7 +82,7 @@ struct Shard {
   }
   // Nothing on this core refers to it.
   [[nodiscard]] bool idle() const {
-    return pending_head == nullptr && !touched && blocks_in_flight == 0 && reads_in_flight == 0;
+    return pending_head == nullptr && !touched && frames_under_way == 0 && reads_in_flight == 0;
   }
   void set_limits(const route::ShardLimits& limits, Nanos now) {
     const auto change = [now](quota::TokenBucket& bucket, std::uint64_t rate) {

@@ -3,8 +3,8 @@
 //   block    open ─► in flight ─► durable       (a failed or short write fences everything after it)
 //   segment  header in flight with its first blocks; a block counts as durable only behind it
 //
-// Shape      at most `depth` blocks in flight besides SEAL and idle blocks, one more being filled; durable in
-//            order
+// Shape      at most `depth` blocks in flight besides SEAL and idle blocks, one more being filled;
+//            durable in order
 // Owner      its journal
 // Allocates  when a segment is opened or sealed
 // Source     FORMAT.md §4, §5; blueprint §5

@@ -10,7 +10,7 @@
 // Owner      one data core. Borrows two `DiskQueue`s (writes; reads of older data), which outlive it
 // Allocates  in the constructor and when a segment seals; never per frame or block
 // Errors     a failed or short write fences the journal: nothing is acknowledged any more, the durable
-//            prefix stays readable. `can_append` says why not
+//            prefix stays readable. `append_state` says so
 // States     Open ─► Fenced (until `penstock cell clear`)
 // Source     src/storage/FORMAT.md; blueprint §5
 #pragma once
@@ -152,8 +152,10 @@ class Journal {
   ~Journal();
 
   // --- Append ---------------------------------------------------------------------------------
-  // kOpen: a block may be filled now, be it while `depth` are in flight, so that it is ready when the
-  // first of them returns. kBusy: there is such a block already, or the tail window is full of them. kFull: no free slot (`control` frames may use the reserved one). kFenced.
+  // kOpen: a block is open, or may be: one even while `depth` are in flight, so that it is ready when
+  // the first of them returns. kBusy: not now, because a new segment's first block is not filled
+  // ahead, or because the tail window is full of blocks in flight. kFull: no free slot (`control`
+  // frames may use the reserved one). kFenced.
   [[nodiscard]] AppendState append_state(bool control) const;
   // Space for a frame's body in the open block: at least `body_min` and at most `body_max` bytes,
   // 8-byte aligned. Empty when the open block has no room: submit it and come back. Empty though
