@@ -42,6 +42,8 @@ bool Cell::take(PutEntry& entry, Shard* shard, Nanos now) {
   const auto refuse = [&](ErrorCode error) {
     entry.stored = false;
     entry.error = error;
+    // It comes again by a newer map: to this very shard where its split or merge was abandoned.
+    if (error == ErrorCode::kWrongShard) return false;
     if (shard != nullptr) {
       shard->refusing = entry.request->serial;
       shard->refusal = error == ErrorCode::kThrottled ? ErrorCode::kThrottledInCall : error;

@@ -101,6 +101,21 @@ TEST(Cell, AClosedShardSendsItsPendingEntriesElsewhereAndSaysWhereItEnds) {
   EXPECT_EQ(rig.cell->find(key_of(1))->life, ShardLife::kClosed);
 }
 
+// What met a closed shard comes again under the serial of its call.
+TEST(Cell, AShardThatOpensAgainTakesWhatItTurnedAwayWhileItWasClosed) {
+  CellRig rig;
+  ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(1)).has_value());
+  ASSERT_TRUE(rig.command(CommandKind::kCloseShard, key_of(1), 2).has_value());
+  Call call(1, 3, "a", kNever);
+  ASSERT_EQ(rig.take(call, key_of(1)), 0U);
+  for (const PutEntry& entry : call.entries) EXPECT_EQ(entry.error, ErrorCode::kWrongShard);
+  EXPECT_EQ(rig.cell->counters().records_refused, 0U) << "nobody was told so";
+  ASSERT_TRUE(rig.command(CommandKind::kReopenShard, key_of(1), 3).has_value());
+  EXPECT_EQ(rig.take(call, key_of(1)), 3U);
+  rig.run();
+  EXPECT_EQ(rig.all(key_of(1)), call.texts);
+}
+
 TEST(Cell, AFailedWriteLeavesOutcomesUnknownAndTheRestReadable) {
   CellRig rig;
   ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(1)).has_value());
