@@ -61,12 +61,12 @@ class TextSink final : public storage::BatchSink {
 
 class CellRig final : public Cell::Outlet {
  public:
-  explicit CellRig(const drivers::SimStorageOptions& options = {}) : storage(time, options, 1) {
+  explicit CellRig(const drivers::SimStorageOptions& options = {}, std::uint32_t slots = 3)
+      : storage(time, options, 1) {
     boot();
     drivers::SimEntropy entropy(7);
-    EXPECT_TRUE(
-        storage::Store::format(*volume, entropy, {.cells = 1, .slot_bytes = kMiB, .slots_ahead = 3})
-            .has_value());
+    const storage::FormatOptions format{.cells = 1, .slot_bytes = kMiB, .slots_ahead = slots};
+    EXPECT_TRUE(storage::Store::format(*volume, entropy, format).has_value());
     start();
   }
   ~CellRig() override {
