@@ -96,5 +96,22 @@ TEST_P(Deadline, WhatIsNotDurableByThenIsUnknownAndSaidOnce) {
 }
 INSTANTIATE_TEST_SUITE_P(HereAndThere, Deadline, testing::Values(0, 1));
 
+// A core that only waits turns when something arrives or at `next_deadline`: where a write hangs,
+// nothing arrives.
+TEST(DataCoreFault, TheOwningCoreTurnsForADeadlineThoughNothingArrives) {
+  TwoCores rig;
+  rig.open_quarters();
+  rig.run_until([&] { return rig.cell(0).quiet() && rig.cell(1).quiet(); });
+  rig.gate(1).held = true;
+  Call call("a", {1}, rig.time.now() + kNanosPerSecond);
+  rig.put(call, 0);
+  rig.turn();
+  rig.turn();
+  EXPECT_LE(rig.core(0).next_deadline(), call.request.deadline);
+  EXPECT_LE(rig.core(1).next_deadline(), call.request.deadline);
+  rig.gate(1).held = false;
+  rig.run(call);
+}
+
 }  // namespace
 }  // namespace penstock::ingest
