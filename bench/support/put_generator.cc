@@ -76,7 +76,7 @@ void PutGenerator::done(shard::PutRequest& request, Nanos now) {
     ++(entry.stored ? self.stored_ : self.failed_);
   }
   self.served.record(static_cast<std::uint64_t>(now - put.taken));
-  self.since_due.record(static_cast<std::uint64_t>(now - put.due));
+  if (put.due != put.taken) self.since_due.record(static_cast<std::uint64_t>(now - put.due));
   self.free_.push_back(&put);
 }
 

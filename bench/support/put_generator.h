@@ -34,7 +34,8 @@ class PutGenerator {
   [[nodiscard]] std::uint64_t stored() const { return stored_; }
   [[nodiscard]] std::uint64_t failed() const { return failed_; }
   [[nodiscard]] std::size_t in_flight() const { return puts_.size() - free_.size(); }
-  // To a put's acknowledgement, in nanoseconds: from when the core took it, and from when it was due.
+  // To a put's acknowledgement, in nanoseconds: from when the core took it, and, of those that were
+  // taken late, from when they were due.
   base::Histogram served;
   base::Histogram since_due;
 
