@@ -48,7 +48,8 @@ bool Cell::take(PutEntry& entry, Shard* shard, Nanos now) {
       shard->refusing = entry.request->serial;
       shard->refusal = error == ErrorCode::kThrottled ? ErrorCode::kThrottledInCall : error;
     }
-    ++counters_.records_refused;
+    const bool throttled = error == ErrorCode::kThrottled || error == ErrorCode::kThrottledInCall;
+    ++(throttled ? counters_.records_throttled : counters_.records_refused);
     return false;
   };
   // A fenced cell could not store the opening of a shard that the catalogue has already shown: no
@@ -61,7 +62,6 @@ bool Cell::take(PutEntry& entry, Shard* shard, Nanos now) {
   if (failed_) return refuse(ErrorCode::kFenced);
   if (full_) return refuse(ErrorCode::kJournalFull);
   if (!shard->write_bytes.admits(now) || !shard->write_records.admits(now)) {
-    ++counters_.records_throttled;
     return refuse(ErrorCode::kThrottled);
   }
   shard->write_bytes.debit(entry.record.data_bytes + entry.record.key_bytes, now);

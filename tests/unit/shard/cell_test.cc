@@ -63,6 +63,8 @@ TEST(Cell, LimitsRefuseWhatIsAboveAndTheRestOfThatCall) {
   for (std::size_t i = taken + 1; i < 30; ++i) {
     EXPECT_EQ(call.entries[i].error, ErrorCode::kThrottledInCall) << i;
   }
+  EXPECT_EQ(rig.cell->counters().records_throttled, call.entries.size() - taken);
+  EXPECT_EQ(rig.cell->counters().records_refused, 0U);
   rig.run();
   EXPECT_EQ(rig.all(key_of(1)).size(), taken);
   // A second later there is room again.
