@@ -18,6 +18,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -25,9 +26,9 @@ import tempfile
 BASELINE = pathlib.Path(__file__).parent / "baseline.json"
 # It repeats to the instruction; this is for other patch levels of compiler and libraries.
 ALLOWED_PERCENT = 3
-# A second of wall time, over ten seeds. The target is 100; a busy machine of two CPUs gets 60, and a gate
-# may not fail for that: it catches a collapse.
-SIMULATED_SECONDS_MIN = 20
+# A second of CPU time, over ten seeds: 110 on the machine of bench/results, whose target is 100. Slower
+# CPUs, and neighbours in the same caches, are to pass: a gate may not fail for them.
+SIMULATED_SECONDS_MIN = 60
 PHASES = ("placing", "settling")  # functions of bench/endtoend/record_cost.cc
 FUNCTIONS_KEPT = 12
 NO_REP = ":".join(f"glibc.cpu.x86_rep_{kind}_threshold=0x40000000" for kind in ("movsb", "stosb"))
@@ -103,16 +104,21 @@ def measure_records(build, arguments):
 
 
 def simulation_too_slow(build):
-    """Prints how fast virtual time passes; True below the minimum. By the wall, because the same seed
-    has another history, and another cost, after every change."""
+    """Prints how fast virtual time passes; True below the minimum. Not in instructions, because the same
+    seed has another history, and another cost, after every change."""
+    def cpu_seconds():
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+    before = cpu_seconds()
     run = subprocess.run([build / "tests" / "sim" / "sim_seeds", "--from", "1", "--seeds", "10"],
                          capture_output=True, text=True)
-    speed = re.search(r"(\d+) a second", run.stdout)
-    if run.returncode != 0 or not speed:
+    seconds = re.search(r"(\d+) simulated seconds", run.stdout)
+    if run.returncode != 0 or not seconds:
         print(f"simulation: failed\n{run.stdout}{run.stderr}")
         return True
-    slow = int(speed[1]) < SIMULATED_SECONDS_MIN
-    print(f"simulation: {speed[1]} simulated seconds a second, at least {SIMULATED_SECONDS_MIN}"
+    speed = round(int(seconds[1]) / (cpu_seconds() - before))
+    slow = speed < SIMULATED_SECONDS_MIN
+    print(f"simulation: {speed} simulated seconds a second of CPU time, at least {SIMULATED_SECONDS_MIN}"
           f"{'  TOO SLOW' if slow else ''}")
     return slow
 
