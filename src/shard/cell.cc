@@ -102,7 +102,7 @@ runtime::WorkCount Cell::settle(Nanos now, WallMillis wall) {
   while (ticket_count_ > (ticket_open_ ? 1U : 0U)) {
     Ticket& ticket = tickets_[first_ticket_];
     if (ticket.lsn > covered_) break;
-    settle_ticket(ticket, true, now);
+    settle_ticket(ticket, {}, now);
     first_ticket_ = (first_ticket_ + 1) % kTickets;
     --ticket_count_;
     ++work;
@@ -115,7 +115,8 @@ runtime::WorkCount Cell::settle(Nanos now, WallMillis wall) {
   return work;
 }
 
-void Cell::settle_ticket(Ticket& ticket, bool durable, Nanos now) {
+void Cell::settle_ticket(Ticket& ticket, const Result<>& outcome, Nanos now) {
+  const bool durable = outcome.has_value();
   for (const Placed& placed : ticket.placed) {
     Shard& shard = *placed.shard;
     --shard.frames_under_way;
@@ -129,9 +130,12 @@ void Cell::settle_ticket(Ticket& ticket, bool durable, Nanos now) {
   if (ticket.entries > 0) {
     for (PutEntry* entry = ticket.head; entry != nullptr; entry = entry->next) {
       entry->stored = durable;
-      entry->error = ErrorCode::kUnknownOutcome;
+      if (!durable) entry->error = outcome.error().code;
     }
-    if (!durable) counters_.records_unknown += ticket.entries;
+    if (!durable) {
+      const bool unknown = outcome.error().code == ErrorCode::kUnknownOutcome;
+      (unknown ? counters_.records_unknown : counters_.records_refused) += ticket.entries;
+    }
     outlet_.settled(ticket.head, ticket.entries, now);
   }
   ticket.head = ticket.tail = nullptr;
@@ -139,7 +143,7 @@ void Cell::settle_ticket(Ticket& ticket, bool durable, Nanos now) {
   ticket.deadline = runtime::kNever;
   for (CellCommand* command : ticket.commands) {
     if (!durable) {
-      command->outcome = fail(ErrorCode::kUnknownOutcome);
+      command->outcome = outcome;
     } else if (command->kind == CommandKind::kOpenShard) {
       apply_open(*command, now);
     } else if (command->kind == CommandKind::kCloseShard) {
@@ -163,13 +167,16 @@ void Cell::refuse(PutEntry& entry, ErrorCode error, Nanos now) {
   outlet_.settled(&entry, 1, now);
 }
 
-// The journal is fenced: nothing in flight has a known outcome, nothing pending will be written.
+// The journal is fenced: nothing in flight has a known outcome; what the open block holds, and what is
+// pending, will not be written.
 void Cell::fail_all(Nanos now) {
-  ticket_open_ = false;
   for (; ticket_count_ > 0; --ticket_count_) {
-    settle_ticket(tickets_[first_ticket_], false, now);
+    const bool open = ticket_open_ && ticket_count_ == 1;
+    settle_ticket(tickets_[first_ticket_],
+                  fail(open ? ErrorCode::kFenced : ErrorCode::kUnknownOutcome), now);
     first_ticket_ = (first_ticket_ + 1) % kTickets;
   }
+  ticket_open_ = false;
   refuse_all(now);
 }
 

@@ -122,7 +122,7 @@ class Cell {
   // The same for a block that takes no more: what comes later does not try it again.
   [[nodiscard]] bool submit_full(Nanos now, WallMillis wall);
   [[nodiscard]] Ticket& open_ticket();
-  void settle_ticket(Ticket& ticket, bool durable, Nanos now);
+  void settle_ticket(Ticket& ticket, const Result<>& outcome, Nanos now);
   void fail_all(Nanos now);
   void refuse_all(Nanos now);
   void refuse_pending(ErrorCode error, Nanos now);

@@ -36,7 +36,7 @@ TEST(DataCoreFault, AFencedJournalLeavesTheOtherCoresShardsAlone) {
   rig.expect_nothing_left();
 }
 
-// Entries that waited for a block behind the failing one were never written.
+// Entries that stood in the block behind the failing one, or waited for one, were never written.
 TEST(DataCoreFault, WhatWaitedBehindTheFailingBlockWasCertainlyNotStored) {
   TwoCores::Options options = TwoCores::defaults();
   options.journal.depth = 1;
@@ -53,8 +53,10 @@ TEST(DataCoreFault, WhatWaitedBehindTheFailingBlockWasCertainlyNotStored) {
   rig.gate(1).failing = true;
   rig.gate(1).held = false;
   rig.run(call);
-  EXPECT_EQ(call.count(ErrorCode::kUnknownOutcome), taken);
-  EXPECT_EQ(call.count(ErrorCode::kFenced), call.entries.size() - taken);
+  const std::size_t unknown = call.count(ErrorCode::kUnknownOutcome);
+  EXPECT_GT(unknown, 0U);
+  EXPECT_LT(unknown, taken) << "depth is 1: one block was in flight, one filled ahead";
+  EXPECT_EQ(call.count(ErrorCode::kFenced), call.entries.size() - unknown);
   EXPECT_TRUE(std::ranges::is_partitioned(call.entries, [](const shard::PutEntry& e) {
     return e.error == ErrorCode::kUnknownOutcome;
   }));

@@ -179,6 +179,37 @@ TEST(Cell, AFullBlockThatWaitsIsNoWork) {
   EXPECT_EQ(rig.all(key_of(2)), calls.back().texts);
 }
 
+// Four blocks are in flight, a fifth is filled and waits: the disk never saw that one.
+TEST(Cell, AFenceTellsWhatWasWrittenPerhapsFromWhatSurelyWasNot) {
+  drivers::SimStorageOptions slow;
+  slow.write_nanos_min = slow.write_nanos_max = kNanosPerSecond;
+  CellRig rig(slow);
+  ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(1)).has_value());
+  rig.storage.set_rates({.write_error = 1.0});
+  std::deque<Call> flying;
+  for (std::uint64_t serial = 1; serial <= 4; ++serial) {
+    flying.emplace_back(serial, 1, "a", kNever);
+    ASSERT_EQ(rig.take(flying.back(), key_of(1)), 1U);
+    EXPECT_GT(rig.cell->place(rig.time.now(), rig.wall()), 0U);
+  }
+  Call waiting(5, 1200, std::string(1000, 'b'), kNever);
+  ASSERT_EQ(rig.take(waiting, key_of(1)), 1200U);
+  EXPECT_GT(rig.cell->place(rig.time.now(), rig.wall()), 0U);
+  EXPECT_GT(rig.cell->find(key_of(1))->next.raw(), 5U) << "some of them stand in the open block";
+  rig.run();
+  EXPECT_TRUE(rig.cell->fenced());
+  for (const Call& call : flying) EXPECT_EQ(call.entries[0].error, ErrorCode::kUnknownOutcome);
+  for (const PutEntry& entry : waiting.entries) {
+    EXPECT_FALSE(entry.stored);
+    EXPECT_EQ(entry.error, ErrorCode::kFenced);
+  }
+  EXPECT_EQ(rig.cell->counters().records_unknown, 4U);
+  EXPECT_EQ(rig.cell->counters().records_refused, 1200U);
+  rig.storage.set_rates({});
+  rig.cut_and_restart();
+  for (const std::string& text : rig.all(key_of(1))) EXPECT_EQ(text.substr(0, 1), "a");
+}
+
 // A slow device: many turns pass between two blocks.
 TEST(Cell, WhatComesWhileBlocksMustWaitIsOneFrame) {
   drivers::SimStorageOptions slow;
