@@ -259,7 +259,11 @@ class World {
     if (how == 1) {  // clean stop
       stage_.quiet = true;
       life->server().drain();
-      if (!run_until(*life, 60 * kNanosPerSecond, [&] { return life->server().drained(); })) {
+      const bool drained =
+          run_until(*life, 60 * kNanosPerSecond, [&] { return life->server().drained(); });
+      if (!drained && !storage_.powered()) {
+        tell("the power goes while it drains");
+      } else if (!drained) {
         for (std::size_t i = 0; i < life->server().data_cores(); ++i) {
           server::ServingCore& core = life->server().data_core(i);
           findings_.push_back(
