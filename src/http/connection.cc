@@ -179,7 +179,9 @@ void Connection::end_drain(Nanos now) {
 }
 
 void Connection::close() {
+  if (state_ == State::kClosing) return;
   leave_queues();
+  shared_.answer_bytes_closing += response_.held_bytes();
   state_ = State::kClosing;
   shared_.socket.close(id_);
 }
@@ -199,6 +201,7 @@ void Connection::on_closed() {
 
 void Connection::retire() {
   leave_queues();
+  if (state_ == State::kClosing) shared_.answer_bytes_closing -= response_.held_bytes();
   release_memory();
   tls_.reset();
   state_ = State::kClosed;
@@ -209,7 +212,11 @@ void Connection::leave_queues() {
   shared_.deadlines.disarm(deadline_);
   if (ConnectionQueue::contains(receive_entry_)) shared_.receive_wanted.remove(receive_entry_);
   if (ConnectionQueue::contains(memory_entry_)) {
-    (state_ == State::kRoom ? shared_.room_wanted : shared_.memory_wanted).remove(memory_entry_);
+    if (state_ == State::kRoom) {
+      leave_room_queue();
+    } else {
+      shared_.memory_wanted.remove(memory_entry_);
+    }
   }
   if (ConnectionQueue::contains(retired_entry_)) shared_.retired.remove(retired_entry_);
 }

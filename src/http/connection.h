@@ -73,8 +73,13 @@ struct ConnectionShared {
   // Bodies that grow side by side could all wait for each other. So one of them at a time may grow
   // beyond the budget, by one largest body at most: it ends, and the others go on.
   const Connection* finisher = nullptr;
-  ConnectionQueue room_wanted;  // for answers, likewise
-  ConnectionQueue retired;      // to be opened for other peers
+  // For answers, strictly in order and nobody passes: reads, which name what they need, and whole
+  // requests that the service has not seen.
+  ConnectionQueue room_wanted;
+  ConnectionQueue service_wanted;
+  std::uint64_t room_wanted_bytes = 0;     // by all in `room_wanted`
+  std::uint64_t answer_bytes_closing = 0;  // of `answers`: back as soon as the socket is done
+  ConnectionQueue retired;                 // to be opened for other peers
   WallMillis wall;
   bool draining = false;
   bool drain_over = false;  // what is not whole by now is refused
@@ -99,8 +104,10 @@ class Connection final : public Exchange {
   void post_receive();
   // False when there is none for its body; it leaves the queue otherwise and goes on.
   [[nodiscard]] bool grant_memory(Nanos now);
-  // The same for its answer.
-  [[nodiscard]] bool grant_room(Nanos now);
+  // Whether there is room for the answer that it waits for; and it goes on with that, its request
+  // judged as of when it came.
+  [[nodiscard]] bool room_found() const { return has_room(room_wanted_); }
+  void grant_room(Nanos now);
   // Closes if it is between requests; otherwise its answer will.
   void drain();
   // The time for that is over: refuses a request that has not come whole.
@@ -172,6 +179,7 @@ class Connection final : public Exchange {
   void serve(Nanos now);
   void hand_over(Nanos now);
   void wait_for_room(std::size_t bytes, Nanos now);
+  void leave_room_queue();
   [[nodiscard]] bool has_room(std::size_t bytes) const;
   void refuse(Rejection rejection, Nanos now);
 
@@ -222,7 +230,9 @@ class Connection final : public Exchange {
   std::uint64_t body_due_ = 0;   // bytes, until its time starts again
 
   Response response_;
+  WallMillis received_wall_;      // when the request was whole
   std::size_t room_wanted_ = 0;   // for an answer: 0 for one of unknown size
+  bool room_due_ = false;         // it has waited its turn for that
   std::string_view answer_rest_;  // not handed to the socket yet
 
   Deadline deadline_;

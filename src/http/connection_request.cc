@@ -213,14 +213,16 @@ void Connection::serve(Nanos now) {
   const proto::Sha256Digest digest = sha_.finish();
   std::copy(digest.begin(), digest.end(), body_sha256);
   received = now;
-  if (!has_room(0)) return wait_for_room(0, now);
+  received_wall_ = shared_.wall;
+  room_due_ = false;
+  if (!shared_.service_wanted.empty() || !has_room(0)) return wait_for_room(0, now);
   hand_over(now);
 }
 
 void Connection::hand_over(Nanos now) {
   state_ = State::kServing;
   shared_.deadlines.disarm(deadline_);
-  shared_.service.handle(*this, now, shared_.wall);
+  shared_.service.handle(*this, now, received_wall_);
 }
 
 bool Connection::has_room(std::size_t bytes) const {
@@ -234,10 +236,11 @@ std::size_t Connection::reserve_answer(std::size_t least, std::size_t most, Nano
   PENSTOCK_ASSERT(state_ == State::kServing);
   PENSTOCK_ASSERT(least > 0);
   PENSTOCK_ASSERT(least <= most);
-  const bool plenty = shared_.room_wanted.empty() && has_room(most);
-  const std::size_t bytes = plenty ? most : least;
-  if (!has_room(bytes)) {
-    wait_for_room(bytes, now);
+  const bool others_wait = !shared_.room_wanted.empty();
+  const bool in_turn = room_due_ || !others_wait;
+  const std::size_t bytes = !others_wait && has_room(most) ? most : least;
+  if (!in_turn || !has_room(bytes)) {
+    wait_for_room(least, now);
     return 0;
   }
   (void)response_.reserve(bytes);
@@ -249,15 +252,20 @@ void Connection::wait_for_room(std::size_t bytes, Nanos now) {
   room_wanted_ = bytes;
   ++shared_.counters.answer_waits;
   shared_.deadlines.arm(deadline_, DeadlineKind::kMemory, now);
-  shared_.room_wanted.push_back(memory_entry_);
+  shared_.room_wanted_bytes += bytes;
+  (bytes == 0 ? shared_.service_wanted : shared_.room_wanted).push_back(memory_entry_);
 }
 
-bool Connection::grant_room(Nanos now) {
+void Connection::leave_room_queue() {
+  shared_.room_wanted_bytes -= room_wanted_;
+  (room_wanted_ == 0 ? shared_.service_wanted : shared_.room_wanted).remove(memory_entry_);
+}
+
+void Connection::grant_room(Nanos now) {
   PENSTOCK_ASSERT(state_ == State::kRoom);
-  if (!has_room(room_wanted_)) return false;
-  shared_.room_wanted.remove(memory_entry_);
+  leave_room_queue();
+  room_due_ = room_wanted_ > 0;
   hand_over(now);
-  return true;
 }
 
 }  // namespace penstock::http

@@ -28,13 +28,10 @@ runtime::WorkCount FrontDoor::poll(Nanos now, WallMillis wall) {
   const std::size_t count = shared_.socket.reap(events);
   for (std::size_t i = 0; i < count; ++i) take(events[i], now);
   auto work = static_cast<runtime::WorkCount>(count);
-  work += grant(shared_.memory_wanted, shared_.pool, memory_seen_, &Connection::grant_memory, now);
-  work += grant(shared_.room_wanted, shared_.answers, room_seen_, &Connection::grant_room, now);
-  shared_.deadlines.contend(!shared_.room_wanted.empty());
-  while (Deadline* const passed = shared_.deadlines.expired(now)) {
-    passed->owner->on_deadline(passed->kind, now);
-    ++work;
-  }
+  work += grant_memory(now);
+  work += grant_room(shared_.service_wanted, now);
+  work += grant_room(shared_.room_wanted, now);
+  work += end_patience(now);
   if (shared_.draining && !shared_.drain_over) end_drain(now);
   if (!paused_) {
     while (QueueEntry* const entry = shared_.receive_wanted.pop_front()) {
@@ -52,23 +49,51 @@ Nanos FrontDoor::next_deadline() const {
   // the next receive.
   if (!shared_.receive_wanted.empty() && !paused_) return Nanos{0};
   if (!shared_.memory_wanted.empty() && memory_seen_ != shared_.pool.gives()) return Nanos{0};
-  if (!shared_.room_wanted.empty() && room_seen_ != shared_.answers.gives()) return Nanos{0};
+  if (may_go_on(shared_.service_wanted) || may_go_on(shared_.room_wanted)) return Nanos{0};
   return std::min(shared_.deadlines.next(), drain_end_);
 }
 
 // Small bodies do not wait behind a large one: it has its turn when it has room, or as `finisher`.
-runtime::WorkCount FrontDoor::grant(ConnectionQueue& waiting, const BodyPool& pool,
-                                    std::uint64_t& seen, bool (Connection::*ask)(Nanos),
-                                    Nanos now) {
+runtime::WorkCount FrontDoor::grant_memory(Nanos now) {
   runtime::WorkCount granted = 0;
-  if (seen == pool.gives()) return granted;
-  seen = pool.gives();
+  if (memory_seen_ == shared_.pool.gives()) return granted;
+  memory_seen_ = shared_.pool.gives();
   QueueEntry* next = nullptr;
-  for (QueueEntry* entry = waiting.front(); entry != nullptr; entry = next) {
+  for (QueueEntry* entry = shared_.memory_wanted.front(); entry != nullptr; entry = next) {
     next = entry->link.next;
-    if ((entry->owner->*ask)(now)) ++granted;
+    if (entry->owner->grant_memory(now)) ++granted;
   }
   return granted;
+}
+
+bool FrontDoor::may_go_on(const ConnectionQueue& waiting) {
+  return !waiting.empty() && waiting.front()->owner->room_found();
+}
+
+runtime::WorkCount FrontDoor::grant_room(const ConnectionQueue& waiting, Nanos now) {
+  runtime::WorkCount granted = 0;
+  for (; may_go_on(waiting); ++granted) waiting.front()->owner->grant_room(now);
+  return granted;
+}
+
+// As many late takers of answers are closed as those who wait have need of.
+bool FrontDoor::room_is_short() const {
+  const BodyPool& answers = shared_.answers;
+  const std::uint64_t closing = shared_.answer_bytes_closing;
+  return (!shared_.service_wanted.empty() && !answers.has_room(1, closing)) ||
+         (!shared_.room_wanted.empty() &&
+          !answers.has_room(shared_.room_wanted_bytes, closing, answers.budget() / 4));
+}
+
+runtime::WorkCount FrontDoor::end_patience(Nanos now) {
+  runtime::WorkCount ended = 0;
+  while (true) {
+    shared_.deadlines.contend(room_is_short());
+    Deadline* const passed = shared_.deadlines.expired(now);
+    if (passed == nullptr) return ended;
+    passed->owner->on_deadline(passed->kind, now);
+    ++ended;
+  }
 }
 
 void FrontDoor::take(const env::SocketEvent& event, Nanos now) {

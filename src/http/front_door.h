@@ -8,10 +8,10 @@
 //            `body_whole_bytes` leaves the last quarter of the budget to others. Answers have a
 //            budget until they are sent: while it is used up, requests wait for the service, and
 //            a peer whose answer has memory of it must take a piece (http/connection.h) or the rest in
-//            each `write_contended_nanos`, which is 128 KiB a second: as soon as somebody waits, who
-//            has taken less is closed. While nobody waits, and for answers in no such memory, it is
-//            a piece in each `write_nanos`. A piece is taken when the socket has all of it, so a
-//            rate is seen no finer than the kernel's send buffer
+//            each `write_contended_nanos`, which is 128 KiB a second: as soon as somebody waits, of
+//            those who have taken less as many are closed as hold what the waiting need, the latest
+//            first. While nobody waits, and for answers in no such memory, it is a piece in each
+//            `write_nanos`. Reads that wait have their turn in order, and nobody passes them
 // Owner      one core. Borrows Socket and Service, which outlive it; a socket that still holds its
 //            buffers must be done with them first (`drained`, or the socket's own end)
 // Allocates  when connections open and when a buffer of a size class is first needed; a request on
@@ -81,10 +81,14 @@ class FrontDoor final : public runtime::Agent {
   void accept(const env::SocketEvent& event, Nanos now);
   void reclaim();
   void end_drain(Nanos now);
-  // Lets those of a queue go on for whom `pool` has memory, if any came back since `seen`.
-  [[nodiscard]] static runtime::WorkCount grant(ConnectionQueue& waiting, const BodyPool& pool,
-                                                std::uint64_t& seen, bool (Connection::*ask)(Nanos),
-                                                Nanos now);
+  // Lets those go on for whom there is memory for a body, if any came back since the last time.
+  [[nodiscard]] runtime::WorkCount grant_memory(Nanos now);
+  // The same for answers, in order.
+  [[nodiscard]] static runtime::WorkCount grant_room(const ConnectionQueue& waiting, Nanos now);
+  [[nodiscard]] static bool may_go_on(const ConnectionQueue& waiting);
+  [[nodiscard]] bool room_is_short() const;
+  // What is past its deadline.
+  [[nodiscard]] runtime::WorkCount end_patience(Nanos now);
 
   ConnectionShared shared_;
   std::vector<TlsListener> tls_;
@@ -93,8 +97,7 @@ class FrontDoor final : public runtime::Agent {
   std::unordered_map<std::uint64_t, Connection*> open_;  // by ConnectionId
   std::size_t in_use_ = 0;                               // not spare: open, or held by the service
   std::uint64_t next_serial_ = 1;
-  std::uint64_t memory_seen_ = 0;  // the pools' gives, when those who wait were last looked at
-  std::uint64_t room_seen_ = 0;
+  std::uint64_t memory_seen_ = 0;  // the pool's gives, when those who wait were last looked at
   Nanos drain_end_ = runtime::kNever;
   bool pause_wanted_ = false;
   bool paused_ = false;

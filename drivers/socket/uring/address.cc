@@ -19,9 +19,13 @@ std::unexpected<Error> failed(int error) {
   return fail(ErrorCode::kSystem, error);
 }
 
-bool set(int fd, int level, int option) {
-  const int on = 1;
-  return setsockopt(fd, level, option, &on, sizeof(on)) == 0;
+// Of what has been handed to the kernel, how much may wait to be sent for the first time. Its send
+// buffer may grow to many MiB: without this bound a peer's progress would be seen in leaps of a third
+// of that.
+constexpr int kUnsentBytesMax = 256 * 1024;
+
+bool set(int fd, int level, int option, int value = 1) {
+  return setsockopt(fd, level, option, &value, sizeof(value)) == 0;
 }
 
 Result<int> open_socket(const SocketAddress& address) {
@@ -99,6 +103,7 @@ Result<int> open_listener(const SocketAddress& address, int backlog, bool shared
   const Result<int> fd = open_socket(address);
   if (!fd) return fd;
   if (!set(*fd, SOL_SOCKET, SO_REUSEPORT) || !set(*fd, IPPROTO_TCP, TCP_NODELAY) ||
+      !set(*fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, kUnsentBytesMax) ||
       bind(*fd, address.raw(), address.length) != 0 || ::listen(*fd, backlog) != 0) {
     const int error = errno;
     close(*fd);

@@ -23,8 +23,9 @@ struct SocketAddress {
 [[nodiscard]] std::string format_address(const SocketAddress& address);
 [[nodiscard]] std::uint16_t port_of(const SocketAddress& address);
 
-// A listening TCP socket with SO_REUSEPORT and TCP_NODELAY. `shared`: this process listens there
-// already, so that others need not be looked for. Errors kAddressInUse, kPermission, kSystem.
+// A listening TCP socket with SO_REUSEPORT and TCP_NODELAY, whose connections keep at most 256 KiB
+// that were never sent. `shared`: this process listens there already, so that others need not be looked
+// for. Errors kAddressInUse, kPermission, kSystem.
 [[nodiscard]] Result<int> open_listener(const SocketAddress& address, int backlog, bool shared);
 
 }  // namespace penstock::drivers
