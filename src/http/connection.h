@@ -18,13 +18,13 @@
 // Source     RFC 9112
 #pragma once
 
+#include "base/buffer_pool.h"
+#include "base/intrusive_list.h"
 #include "env/socket.h"
-#include "http/body_pool.h"
 #include "http/chunked.h"
 #include "http/counters.h"
 #include "http/deadlines.h"
 #include "http/exchange.h"
-#include "http/intrusive_list.h"
 #include "http/options.h"
 #include "http/parser.h"
 #include "http/response.h"
@@ -45,9 +45,9 @@ class Connection;
 // A place in one of the front door's queues.
 struct QueueEntry {
   Connection* owner = nullptr;
-  ListLink<QueueEntry> link;
+  base::ListLink<QueueEntry> link;
 };
-using ConnectionQueue = IntrusiveList<QueueEntry, &QueueEntry::link>;
+using ConnectionQueue = base::IntrusiveList<QueueEntry, &QueueEntry::link>;
 
 // What the connections of one front door share.
 struct ConnectionShared {
@@ -63,8 +63,8 @@ struct ConnectionShared {
   env::Socket& socket;
   Service& service;
   const FrontDoorOptions options;
-  BodyPool pool;     // bodies, and long heads
-  BodyPool answers;  // until they are sent
+  base::BufferPool pool;     // bodies, and long heads
+  base::BufferPool answers;  // until they are sent
   Deadlines deadlines;
   DateLine date;
   FrontDoorCounters counters;
@@ -222,8 +222,8 @@ class Connection final : public Exchange {
   proto::Sha256 sha_;
   std::size_t filled_ = 0;   // bytes in the head buffer
   std::size_t surplus_ = 0;  // where the next request's bytes begin in it
-  PoolBuffer large_head_;
-  PoolBuffer body_buffer_;  // empty while the body lies behind its head
+  base::PoolBuffer large_head_;
+  base::PoolBuffer body_buffer_;  // empty while the body lies behind its head
   char* body_data_ = nullptr;
   std::size_t body_bytes_ = 0;   // arrived, decoded
   std::size_t body_wanted_ = 0;  // of pool memory

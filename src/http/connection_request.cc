@@ -40,7 +40,7 @@ void Connection::read_head(Nanos now) {
 
 bool Connection::grow_head() {
   PENSTOCK_ASSERT(!large_head_);
-  PoolBuffer grown = shared_.pool.take(kLargeBytes);
+  base::PoolBuffer grown = shared_.pool.take(kLargeBytes);
   if (!grown) return false;
   std::memcpy(grown.data, small_head_, filled_);
   large_head_ = grown;
@@ -93,7 +93,7 @@ bool Connection::take_body_memory() {
     if (!body_buffer_ || shared_.finisher != nullptr) return false;
     shared_.finisher = this;
   }
-  PoolBuffer grown = shared_.pool.take_regardless(body_wanted_);
+  base::PoolBuffer grown = shared_.pool.take_regardless(body_wanted_);
   if (body_buffer_) std::memcpy(grown.data, body_buffer_.data, body_bytes_);
   shared_.pool.give(body_buffer_);
   body_buffer_ = grown;

@@ -8,7 +8,7 @@
 // Allocates  never
 #pragma once
 
-#include "http/intrusive_list.h"
+#include "base/intrusive_list.h"
 #include "http/options.h"
 #include "penstock/units.h"
 
@@ -37,7 +37,7 @@ struct Deadline {
   Connection* owner = nullptr;
   DeadlineKind kind = DeadlineKind::kIdle;
   Nanos at;  // on the clock of its kind
-  ListLink<Deadline> link;
+  base::ListLink<Deadline> link;
 };
 
 class Deadlines {
@@ -60,7 +60,7 @@ class Deadlines {
   [[nodiscard]] bool contended() const { return contended_; }
 
  private:
-  using List = IntrusiveList<Deadline, &Deadline::link>;
+  using List = base::IntrusiveList<Deadline, &Deadline::link>;
 
   [[nodiscard]] static bool holds(DeadlineKind kind);
   // `now` on the clock of `kind`.

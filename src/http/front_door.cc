@@ -11,7 +11,8 @@ namespace penstock::http {
 FrontDoor::FrontDoor(env::Socket& socket, Service& service, const FrontDoorOptions& options,
                      std::vector<TlsListener> tls)
     : shared_(socket, service, options), tls_(std::move(tls)) {
-  PENSTOCK_ASSERT(BodyPool::class_bytes(options.body_bytes_max + 64) <= options.body_bytes_budget);
+  PENSTOCK_ASSERT(base::BufferPool::class_bytes(options.body_bytes_max + 64) <=
+                  options.body_bytes_budget);
   open_.reserve(options.connections_max);
 }
 
@@ -78,7 +79,7 @@ runtime::WorkCount FrontDoor::grant_room(const ConnectionQueue& waiting, Nanos n
 
 // As many late takers of answers are closed as those who wait have need of.
 bool FrontDoor::room_is_short() const {
-  const BodyPool& answers = shared_.answers;
+  const base::BufferPool& answers = shared_.answers;
   const std::uint64_t closing = shared_.answer_bytes_closing;
   return (!shared_.service_wanted.empty() && !answers.has_room(1, closing)) ||
          (!shared_.room_wanted.empty() &&

@@ -69,7 +69,7 @@ std::string_view DateLine::at(WallMillis wall) {
 
 std::span<char> Response::reserve(std::size_t bytes) {
   if (end_ + bytes > capacity()) {
-    PoolBuffer grown = pool_.take_regardless(std::max(end_ + bytes, 2 * capacity()));
+    base::PoolBuffer grown = pool_.take_regardless(std::max(end_ + bytes, 2 * capacity()));
     std::memcpy(grown.data + kHeadRoom, base() + kHeadRoom, size());
     pool_.give(large_);
     large_ = grown;
@@ -83,7 +83,7 @@ bool Response::has_room(std::size_t bytes, std::uint64_t spared) const {
 
 void Response::fit() {
   if (!large_ || end_ > large_.bytes / kFitFactor) return;
-  PoolBuffer fitting;
+  base::PoolBuffer fitting;
   if (end_ > kSmallBytes) fitting = pool_.take_regardless(end_);
   char* const to = fitting ? fitting.data : small_;
   std::memcpy(to + kHeadRoom, large_.data + kHeadRoom, size());

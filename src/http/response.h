@@ -6,7 +6,7 @@
 // Allocates  from the pool, beyond the small buffer that a connection has anyway
 #pragma once
 
-#include "http/body_pool.h"
+#include "base/buffer_pool.h"
 #include "http/exchange.h"
 #include "penstock/units.h"
 
@@ -39,7 +39,7 @@ struct ResponseHead {
 
 class Response final : public ResponseBody {
  public:
-  explicit Response(BodyPool& pool) : pool_(pool) {}
+  explicit Response(base::BufferPool& pool) : pool_(pool) {}
   ~Response() override { release(); }
   Response(const Response&) = delete;
   Response& operator=(const Response&) = delete;
@@ -68,8 +68,8 @@ class Response final : public ResponseBody {
   [[nodiscard]] char* base() { return large_ ? large_.data : small_; }
   [[nodiscard]] std::size_t capacity() const { return large_ ? large_.bytes : kSmallBytes; }
 
-  BodyPool& pool_;
-  PoolBuffer large_;
+  base::BufferPool& pool_;
+  base::PoolBuffer large_;
   std::size_t end_ = kHeadRoom;  // of the body, which begins at kHeadRoom
   char small_[kSmallBytes];
 };

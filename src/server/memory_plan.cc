@@ -1,7 +1,7 @@
 #include "server/memory_plan.h"
 
 #include "base/assert.h"
-#include "http/body_pool.h"
+#include "base/buffer_pool.h"
 #include "http/options.h"
 #include "storage/append_limits.h"
 #include "storage/frame_ring.h"
@@ -35,7 +35,7 @@ std::uint64_t index_bytes(std::uint64_t slot_bytes) {
 }
 // What the front door lets one body take that must end for others to go on (http/connection.h).
 const std::uint64_t kBodyLargest =
-    http::BodyPool::class_bytes(http::FrontDoorOptions{}.body_bytes_max + kBodyPadding);
+    base::BufferPool::class_bytes(http::FrontDoorOptions{}.body_bytes_max + kBodyPadding);
 }  // namespace
 
 std::uint64_t MemoryPlan::total() const {
@@ -96,7 +96,7 @@ std::expected<MemoryPlan, MemoryShortage> plan_memory(const Config& config, std:
   plan.answer_bytes = std::max(kAnswerMin, round_down(each / 2, kMiB));
   plan.body_bytes = round_down(each - plan.answer_bytes, kMiB);
   // What the front door is made with (its header: REQUIRES).
-  PENSTOCK_ASSERT(plan.body_bytes >= http::BodyPool::class_bytes(
+  PENSTOCK_ASSERT(plan.body_bytes >= base::BufferPool::class_bytes(
                                          http::FrontDoorOptions{}.body_bytes_max + kBodyPadding));
   fill();
   return plan;

@@ -6,11 +6,11 @@
 #include "penstock/units.h"
 
 #include <gtest/gtest.h>
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <linux/sockios.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <vector>
 
 namespace penstock::drivers {

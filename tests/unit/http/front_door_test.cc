@@ -174,7 +174,8 @@ TEST_F(FrontDoorTest, BodiesThatGrowTogetherAllEnd) {
   }
   for (const env::ConnectionId id : peers) EXPECT_EQ(answer(id), "POST / 10485760 bytes");
   EXPECT_GT(door_->counters().memory_waits, 0U);
-  EXPECT_LE(most, options.body_bytes_budget + BodyPool::class_bytes(options.body_bytes_max + 64));
+  EXPECT_LE(most,
+            options.body_bytes_budget + base::BufferPool::class_bytes(options.body_bytes_max + 64));
   EXPECT_EQ(door_->body_bytes_used(), 0U);
 }
 

@@ -10,7 +10,7 @@ namespace penstock::http {
 namespace {
 
 TEST(Response, PutsItsHeadInFrontOfItsBody) {
-  BodyPool pool(kMiB);
+  base::BufferPool pool(kMiB);
   Response response(pool);
   response.append("hello");
   EXPECT_EQ(
@@ -24,7 +24,7 @@ TEST(Response, PutsItsHeadInFrontOfItsBody) {
 }
 
 TEST(Response, GrowsInThePoolAndComesBack) {
-  BodyPool pool(16 * kMiB);
+  base::BufferPool pool(16 * kMiB);
   Response response(pool);
   std::string body;
   for (int i = 0; i < 20'000; ++i) {
@@ -43,7 +43,7 @@ TEST(Response, GrowsInThePoolAndComesBack) {
 }
 
 TEST(Response, MovesItsBodyForAHeadThatIsTooLong) {
-  BodyPool pool(kMiB);
+  base::BufferPool pool(kMiB);
   for (const std::size_t length : {800U, 900U, 1000U, 3000U, 9000U}) {
     Response response(pool);
     response.append(std::string(2900, 'b'));
@@ -57,7 +57,7 @@ TEST(Response, MovesItsBodyForAHeadThatIsTooLong) {
 
 TEST(Response, GivesBackWhatItReservedInVain) {
   for (const std::size_t bytes : {5U, 50'000U, 3'000'000U}) {
-    BodyPool pool(32 * kMiB);
+    base::BufferPool pool(32 * kMiB);
     Response response(pool);
     EXPECT_TRUE(response.has_room(10 * kMiB, 8 * kMiB));
     EXPECT_FALSE(response.has_room(20 * kMiB, 10 * kMiB));

@@ -2,7 +2,7 @@
 // Method: plans over many shapes; the index's term against an index of that size.
 #include "server/memory_plan.h"
 
-#include "http/body_pool.h"
+#include "base/buffer_pool.h"
 #include "http/get_codec.h"
 #include "http/options.h"
 #include "storage/append_limits.h"
@@ -47,7 +47,7 @@ TEST(MemoryPlan, TheIndexTermsCoverTheIndex) {
 // Many shapes, budgets from too small to ample: refused, or large enough for each part.
 TEST(MemoryPlan, ABudgetThatIsTakenHoldsTheLargestBody) {
   const std::uint64_t largest =
-      http::BodyPool::class_bytes(http::FrontDoorOptions{}.body_bytes_max + 64);
+      base::BufferPool::class_bytes(http::FrontDoorOptions{}.body_bytes_max + 64);
   EXPECT_EQ(largest, 24 * kMiB);
   int taken = 0;
   int refused = 0;
@@ -63,7 +63,7 @@ TEST(MemoryPlan, ABudgetThatIsTakenHoldsTheLargestBody) {
         ++taken;
         EXPECT_GE(plan->body_bytes, largest);
         EXPECT_GE(plan->answer_bytes / 4 * 3,
-                  http::BodyPool::class_bytes(http::kRecordsAnswerBytesMax + 1024));
+                  base::BufferPool::class_bytes(http::kRecordsAnswerBytesMax + 1024));
         EXPECT_EQ(each(*plan, "HTTP answers, a core"), plan->answer_bytes);
         EXPECT_EQ(each(*plan, "one body beyond these, a core"), largest);
         EXPECT_GE(plan->tail_bytes, 40 * kMiB);

@@ -5,7 +5,7 @@
 
 #include "base/assert.h"
 
-namespace penstock::http {
+namespace penstock::base {
 
 template <class T>
 struct ListLink {
@@ -48,4 +48,4 @@ class IntrusiveList {
   T* back_ = nullptr;
 };
 
-}  // namespace penstock::http
+}  // namespace penstock::base

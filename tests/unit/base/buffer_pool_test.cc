@@ -1,27 +1,27 @@
 // Goal: the budget holds, buffers are used again, and kept ones make room for others. Method: takings
 // and givings counted by hand.
-#include "http/body_pool.h"
+#include "base/buffer_pool.h"
 
 #include <gtest/gtest.h>
 
 #include <cstring>
 
-namespace penstock::http {
+namespace penstock::base {
 namespace {
 
 constexpr std::size_t kKilo = 1024;
 
-TEST(BodyPool, RoundsUpToItsClasses) {
-  EXPECT_EQ(BodyPool::class_bytes(1), 16 * kKilo);
-  EXPECT_EQ(BodyPool::class_bytes(16 * kKilo), 16 * kKilo);
-  EXPECT_EQ(BodyPool::class_bytes(16 * kKilo + 1), 24 * kKilo);
-  EXPECT_EQ(BodyPool::class_bytes(24 * kKilo + 1), 32 * kKilo);
-  EXPECT_EQ(BodyPool::class_bytes(64 * kKilo * kKilo), 64 * kKilo * kKilo);
-  EXPECT_EQ(BodyPool::class_bytes(64 * kKilo * kKilo + 1), 64 * kKilo * kKilo + 1);
+TEST(BufferPool, RoundsUpToItsClasses) {
+  EXPECT_EQ(BufferPool::class_bytes(1), 16 * kKilo);
+  EXPECT_EQ(BufferPool::class_bytes(16 * kKilo), 16 * kKilo);
+  EXPECT_EQ(BufferPool::class_bytes(16 * kKilo + 1), 24 * kKilo);
+  EXPECT_EQ(BufferPool::class_bytes(24 * kKilo + 1), 32 * kKilo);
+  EXPECT_EQ(BufferPool::class_bytes(64 * kKilo * kKilo), 64 * kKilo * kKilo);
+  EXPECT_EQ(BufferPool::class_bytes(64 * kKilo * kKilo + 1), 64 * kKilo * kKilo + 1);
 }
 
-TEST(BodyPool, RefusesBeyondItsBudget) {
-  BodyPool pool(48 * kKilo);
+TEST(BufferPool, RefusesBeyondItsBudget) {
+  BufferPool pool(48 * kKilo);
   PoolBuffer a = pool.take(16 * kKilo);
   PoolBuffer b = pool.take(24 * kKilo);
   ASSERT_TRUE(a);
@@ -42,8 +42,8 @@ TEST(BodyPool, RefusesBeyondItsBudget) {
   EXPECT_EQ(pool.used(), 0U);
 }
 
-TEST(BodyPool, UsesBuffersAgain) {
-  BodyPool pool(1024 * kKilo);
+TEST(BufferPool, UsesBuffersAgain) {
+  BufferPool pool(1024 * kKilo);
   PoolBuffer first = pool.take(100 * kKilo);
   char* const where = first.data;
   std::memset(first.data, 1, first.bytes);
@@ -54,8 +54,8 @@ TEST(BodyPool, UsesBuffersAgain) {
   pool.give(second);
 }
 
-TEST(BodyPool, GivesKeptBuffersUpForOtherSizes) {
-  BodyPool pool(64 * kKilo);
+TEST(BufferPool, GivesKeptBuffersUpForOtherSizes) {
+  BufferPool pool(64 * kKilo);
   PoolBuffer large = pool.take(64 * kKilo);
   pool.give(large);
   // The kept 64 KiB are in the way of four small ones, and must go.
@@ -70,4 +70,4 @@ TEST(BodyPool, GivesKeptBuffersUpForOtherSizes) {
 }
 
 }  // namespace
-}  // namespace penstock::http
+}  // namespace penstock::base

@@ -1,4 +1,4 @@
-// Memory for request bodies and answers, in size classes, counted against one budget.
+// Memory for request bodies, answers and messages, in size classes, counted against one budget.
 //
 // Shape      classes of 16 KiB · {1, 1.5} · 2^n up to 64 MiB, aligned to 64; larger ones by the piece
 // Owner      one core
@@ -11,7 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace penstock::http {
+namespace penstock::base {
 
 struct PoolBuffer {
   char* data = nullptr;
@@ -19,12 +19,12 @@ struct PoolBuffer {
   explicit operator bool() const { return data != nullptr; }
 };
 
-class BodyPool {
+class BufferPool {
  public:
-  explicit BodyPool(std::uint64_t budget) : budget_(budget) {}
-  ~BodyPool();
-  BodyPool(const BodyPool&) = delete;
-  BodyPool& operator=(const BodyPool&) = delete;
+  explicit BufferPool(std::uint64_t budget) : budget_(budget) {}
+  ~BufferPool();
+  BufferPool(const BufferPool&) = delete;
+  BufferPool& operator=(const BufferPool&) = delete;
 
   [[nodiscard]] PoolBuffer take(std::size_t bytes);
   // Whether a buffer of `bytes` may be taken, if `held` bytes of what is used do not count and
@@ -62,4 +62,4 @@ class BodyPool {
   std::uint64_t kept_ = 0;  // free, not given back to the allocator
 };
 
-}  // namespace penstock::http
+}  // namespace penstock::base

@@ -1,10 +1,10 @@
-#include "http/body_pool.h"
+#include "base/buffer_pool.h"
 
 #include "base/assert.h"
 
 #include <new>
 
-namespace penstock::http {
+namespace penstock::base {
 namespace {
 
 constexpr std::align_val_t kAlignment{64};
@@ -12,30 +12,30 @@ constexpr std::size_t kSmallest = 16 * 1024;
 
 }  // namespace
 
-std::size_t BodyPool::size_of_class(std::size_t index) {
+std::size_t BufferPool::size_of_class(std::size_t index) {
   const std::size_t base = kSmallest << (index / 2);
   return index % 2 == 0 ? base : base + base / 2;
 }
 
-std::size_t BodyPool::class_of(std::size_t bytes) {
+std::size_t BufferPool::class_of(std::size_t bytes) {
   for (std::size_t index = 0; index < kClasses; ++index) {
     if (size_of_class(index) >= bytes) return index;
   }
   return kClassNone;
 }
 
-std::size_t BodyPool::class_bytes(std::size_t bytes) {
+std::size_t BufferPool::class_bytes(std::size_t bytes) {
   const std::size_t index = class_of(bytes);
   return index == kClassNone ? bytes : size_of_class(index);
 }
 
-BodyPool::~BodyPool() {
+BufferPool::~BufferPool() {
   PENSTOCK_ASSERT(used_ == 0);
   release_kept(kept_);
 }
 
 // Gives kept buffers back, the largest first, until `bytes` of them are gone.
-void BodyPool::release_kept(std::uint64_t bytes) {
+void BufferPool::release_kept(std::uint64_t bytes) {
   std::uint64_t released = 0;
   for (std::size_t index = kClasses; index-- > 0;) {
     while (free_[index] != nullptr && released < bytes) {
@@ -48,12 +48,12 @@ void BodyPool::release_kept(std::uint64_t bytes) {
   kept_ -= released;
 }
 
-PoolBuffer BodyPool::take(std::size_t bytes) {
+PoolBuffer BufferPool::take(std::size_t bytes) {
   if (!has_room(bytes)) return {};
   return take_regardless(bytes);
 }
 
-PoolBuffer BodyPool::take_regardless(std::size_t bytes) {
+PoolBuffer BufferPool::take_regardless(std::size_t bytes) {
   const std::size_t index = class_of(bytes);
   const std::size_t size = class_bytes(bytes);
   used_ += size;
@@ -67,7 +67,7 @@ PoolBuffer BodyPool::take_regardless(std::size_t bytes) {
   return {static_cast<char*>(::operator new(size, kAlignment)), size};
 }
 
-void BodyPool::give(PoolBuffer& buffer) {
+void BufferPool::give(PoolBuffer& buffer) {
   if (!buffer) return;
   PENSTOCK_ASSERT(used_ >= buffer.bytes);
   used_ -= buffer.bytes;
@@ -82,4 +82,4 @@ void BodyPool::give(PoolBuffer& buffer) {
   buffer = {};
 }
 
-}  // namespace penstock::http
+}  // namespace penstock::base
