@@ -22,6 +22,9 @@ namespace penstock::env {
 // A generation in the high half makes a stale id harmless.
 enum class ConnectionId : std::uint64_t { kNone = 0 };
 
+// Of one send.
+inline constexpr std::size_t kSendPiecesMax = 64;
+
 enum class SocketEventKind : std::uint8_t { kAccepted, kReceived, kSent, kClosed };
 
 struct SocketEvent {
@@ -46,6 +49,10 @@ class Socket {
   virtual void receive(ConnectionId connection, std::span<std::byte> into) = 0;
   // Sends the whole buffer before kSent. The buffer stays unchanged until then.
   virtual void send(ConnectionId connection, std::span<const std::byte> bytes) = 0;
+  // The same for pieces that lie apart, one behind the other: 1 to kSendPiecesMax, none empty. The bytes
+  // stay unchanged until kSent; the list of them is the driver's own.
+  virtual void send(ConnectionId connection,
+                    std::span<const std::span<const std::byte>> pieces) = 0;
   // Closes at once; kClosed follows through `reap`. Harmless on a stale id.
   virtual void close(ConnectionId connection) = 0;
   [[nodiscard]] virtual std::string peer(ConnectionId connection) = 0;

@@ -18,7 +18,8 @@ inline constexpr std::size_t kPrefaceBytes = 16;
 inline constexpr std::size_t kFrameHeaderBytes = 24;
 inline constexpr std::size_t kPieceBytesMax = 64 * 1024;  // of a DATA payload that we send
 inline constexpr std::size_t kReasonBytesMax = 1024;
-inline constexpr std::uint32_t kSessionLane = UINT32_MAX;  // in CREDIT and BLOCKED: the session's account
+inline constexpr std::uint32_t kSessionLane =
+    UINT32_MAX;  // in CREDIT and BLOCKED: the session's account
 
 enum class FrameType : std::uint8_t {
   kData = 1,
@@ -64,7 +65,9 @@ struct FrameHeader {
   CloseCode code = CloseCode::kDone;       // kClose, kReset
 
   // With the zeros behind it.
-  [[nodiscard]] std::size_t payload_padded() const { return (std::size_t{length} + 7) & ~std::size_t{7}; }
+  [[nodiscard]] std::size_t payload_padded() const {
+    return (std::size_t{length} + 7) & ~std::size_t{7};
+  }
 };
 
 using FrameBytes = std::array<std::byte, kFrameHeaderBytes>;

@@ -132,7 +132,8 @@ class Session {
   // --- Bytes out -------------------------------------------------------------------------------
   // Spans to send next, in order, some `bytes_max` bytes of them at most; they stay valid and the same
   // until `sent`, which says that all of them were handed over. 0: nothing to send.
-  [[nodiscard]] std::size_t gather(std::span<std::span<const std::byte>> out, std::size_t bytes_max);
+  [[nodiscard]] std::size_t gather(std::span<std::span<const std::byte>> out,
+                                   std::size_t bytes_max);
   void sent(Nanos now);
   [[nodiscard]] bool output_pending() const;
 
@@ -142,7 +143,8 @@ class Session {
   [[nodiscard]] Nanos next_deadline() const;
 
   [[nodiscard]] bool open() const;
-  [[nodiscard]] bool closed() const;  // nothing more to receive, and CLOSE has been sent or is of no use
+  [[nodiscard]] bool closed()
+      const;  // nothing more to receive, and CLOSE has been sent or is of no use
   [[nodiscard]] std::uint64_t staged_bytes() const;  // of its messages, half and whole
   [[nodiscard]] std::size_t lanes() const;
 

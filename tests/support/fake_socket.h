@@ -12,6 +12,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace penstock::test {
 
@@ -68,6 +69,13 @@ class FakeSocket final : public env::Socket {
     peers_[id].sending = bytes;
     complete_send(id);
   }
+  void send(env::ConnectionId id, std::span<const std::span<const std::byte>> pieces) override {
+    Peer& peer = peers_[id];
+    peer.joined.clear();
+    for (const auto piece : pieces)
+      peer.joined.insert(peer.joined.end(), piece.begin(), piece.end());
+    send(id, std::span<const std::byte>(peer.joined));
+  }
   void close(env::ConnectionId id) override {
     Peer& peer = peers_[id];
     if (peer.closed) return;
@@ -90,6 +98,7 @@ class FakeSocket final : public env::Socket {
     std::string incoming, outgoing;
     std::span<std::byte> into;
     std::span<const std::byte> sending;
+    std::vector<std::byte> joined;  // of a send in pieces
     bool ended = false, closed = false;
   };
 

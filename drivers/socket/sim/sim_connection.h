@@ -71,7 +71,9 @@ struct SimNetwork::Connection {
   bool muted = false;  // the server closed it: only kClosed is told
   int broken = 0;      // what the server's next operation fails with
   std::span<std::byte> into;
-  std::span<const std::byte> out;
+  std::vector<std::span<const std::byte>> out;
+  std::size_t out_bytes = 0;
+  std::size_t out_piece = 0;  // the first that is not all under way, and how much of it is
   std::size_t out_sent = 0;
 };
 

@@ -243,7 +243,9 @@ void SimNetwork::push(Connection& connection, bool to_server) {
   const auto rest = [&]() -> std::string_view {
     if (to_server) return pipe.backlog.view();
     if (!connection.sending) return {};
-    const std::span<const std::byte> left = connection.out.subspan(connection.out_sent);
+    if (connection.out_piece == connection.out.size()) return {};
+    const std::span<const std::byte> left =
+        connection.out[connection.out_piece].subspan(connection.out_sent);
     return {reinterpret_cast<const char*>(left.data()), left.size()};
   };
   while (!rest().empty() && pipe.room() > 0) {
@@ -258,6 +260,10 @@ void SimNetwork::push(Connection& connection, bool to_server) {
       pipe.backlog.drop(bytes);
     } else {
       connection.out_sent += bytes;
+      if (connection.out_sent == connection.out[connection.out_piece].size()) {
+        ++connection.out_piece;
+        connection.out_sent = 0;
+      }
     }
     schedule(connection, draw_arrival(pipe), to_server, Arrival::kData);
     if (resets_.chance(options_.rates.reset)) {

@@ -42,9 +42,14 @@ void SimNetwork::start_receive(Connection& connection, std::span<std::byte> into
   progress(connection);
 }
 
-void SimNetwork::start_send(Connection& connection, std::span<const std::byte> bytes) {
-  connection.out = bytes;
+void SimNetwork::start_send(Connection& connection,
+                            std::vector<std::span<const std::byte>> pieces) {
+  connection.out = std::move(pieces);
+  connection.out_piece = 0;
   connection.out_sent = 0;
+  connection.out_bytes = 0;
+  for (const std::span<const std::byte> piece : connection.out)
+    connection.out_bytes += piece.size();
   connection.sending = true;
   push(connection, false);
   progress(connection);
@@ -66,9 +71,9 @@ void SimNetwork::progress(Connection& connection) {
     if (connection.receiving || connection.sending) server_close(connection, connection.broken);
     return;
   }
-  if (connection.sending && connection.out_sent == connection.out.size()) {
+  if (connection.sending && connection.out_piece == connection.out.size()) {
     connection.sending = false;
-    tell(env::SocketEventKind::kSent, connection.out.size());
+    tell(env::SocketEventKind::kSent, connection.out_bytes);
   }
   Pipe& pipe = connection.to_server;
   if (!connection.receiving || (pipe.arrived.empty() && !pipe.ended)) return;
@@ -144,12 +149,18 @@ void SimSocket::receive(env::ConnectionId connection, std::span<std::byte> into)
 }
 
 void SimSocket::send(env::ConnectionId connection, std::span<const std::byte> bytes) {
+  send(connection, {&bytes, 1});
+}
+
+void SimSocket::send(env::ConnectionId connection,
+                     std::span<const std::span<const std::byte>> pieces) {
   SimNetwork::Connection* const found = find(connection);
   if (found == nullptr) return;
-  PENSTOCK_ASSERT(!bytes.empty());
+  PENSTOCK_ASSERT(!pieces.empty() && pieces.size() <= env::kSendPiecesMax);
+  for (const std::span<const std::byte> piece : pieces) PENSTOCK_ASSERT(!piece.empty());
   PENSTOCK_ASSERT(!found->send_posted);
   found->send_posted = true;
-  queued_.push_back({found->id, {}, bytes});
+  queued_.push_back({found->id, {}, {pieces.begin(), pieces.end()}});
 }
 
 void SimSocket::close(env::ConnectionId connection) {
@@ -167,12 +178,12 @@ std::string SimSocket::peer(env::ConnectionId connection) {
 
 void SimSocket::submit() {
   network_.settle();
-  for (const Operation& operation : queued_) {
+  for (Operation& operation : queued_) {
     SimNetwork::Connection* const found =
         find(static_cast<env::ConnectionId>(operation.connection));
     if (found == nullptr) continue;
     operation.out.empty() ? network_.start_receive(*found, operation.into)
-                          : network_.start_send(*found, operation.out);
+                          : network_.start_send(*found, std::move(operation.out));
   }
   queued_.clear();
 }

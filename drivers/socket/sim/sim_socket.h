@@ -22,6 +22,8 @@ class SimSocket final : public env::Socket {
   void stop_listening() override { listeners_.clear(); }
   void receive(env::ConnectionId connection, std::span<std::byte> into) override;
   void send(env::ConnectionId connection, std::span<const std::byte> bytes) override;
+  void send(env::ConnectionId connection,
+            std::span<const std::span<const std::byte>> pieces) override;
   void close(env::ConnectionId connection) override;
   [[nodiscard]] std::string peer(env::ConnectionId connection) override;
   void submit() override;
@@ -40,7 +42,7 @@ class SimSocket final : public env::Socket {
   struct Operation {
     std::uint64_t connection = 0;
     std::span<std::byte> into;
-    std::span<const std::byte> out;
+    std::vector<std::span<const std::byte>> out;
   };
 
   [[nodiscard]] const Listener* listener(std::uint16_t port) const;

@@ -234,17 +234,73 @@ void UringSocket::receive(env::ConnectionId connection, std::span<std::byte> int
   want(*slot);
 }
 
-void UringSocket::send(env::ConnectionId connection, std::span<const std::byte> bytes) {
+UringSocket::Slot* UringSocket::begin_send(env::ConnectionId connection) {
   Slot* const slot = find(connection);
-  if (slot == nullptr) return;
-  PENSTOCK_ASSERT(!bytes.empty());
+  if (slot == nullptr) return nullptr;
   PENSTOCK_ASSERT(!slot->send_wanted);
   PENSTOCK_ASSERT(!slot->sending);
   PENSTOCK_ASSERT(!slot->sent);
-  slot->out = bytes;
-  slot->out_sent = 0;
   slot->send_wanted = true;
   want(*slot);
+  return slot;
+}
+
+void UringSocket::send(env::ConnectionId connection, std::span<const std::byte> bytes) {
+  PENSTOCK_ASSERT(!bytes.empty());
+  Slot* const slot = begin_send(connection);
+  if (slot == nullptr) return;
+  slot->out_bytes = bytes.size();
+  slot->out = bytes;
+  slot->in_pieces = false;
+}
+
+void UringSocket::send(env::ConnectionId connection,
+                       std::span<const std::span<const std::byte>> pieces) {
+  PENSTOCK_ASSERT(!pieces.empty() && pieces.size() <= env::kSendPiecesMax);
+  Slot* const slot = begin_send(connection);
+  if (slot == nullptr) return;
+  if (slot->pieces == nullptr) slot->pieces = std::make_unique<Pieces>();
+  slot->in_pieces = true;
+  slot->out_bytes = 0;
+  slot->pieces->count = pieces.size();
+  slot->pieces->next = 0;
+  for (std::size_t i = 0; i < pieces.size(); ++i) {
+    PENSTOCK_ASSERT(!pieces[i].empty());
+    // The kernel does not write there; its interface has no constant list.
+    slot->pieces->list[i] = {const_cast<std::byte*>(pieces[i].data()), pieces[i].size()};
+    slot->out_bytes += pieces[i].size();
+  }
+}
+
+void UringSocket::prepare_send(Slot& slot, io_uring_sqe* entry) {
+  if (!slot.in_pieces) {
+    io_uring_prep_send(entry, slot.fd, slot.out.data(), std::min(slot.out.size(), kSendMax),
+                       MSG_NOSIGNAL);
+    return;
+  }
+  Pieces& pieces = *slot.pieces;
+  pieces.message = {};
+  pieces.message.msg_iov = pieces.list.data() + pieces.next;
+  pieces.message.msg_iovlen = pieces.count - pieces.next;
+  io_uring_prep_sendmsg(entry, slot.fd, &pieces.message, MSG_NOSIGNAL);
+}
+
+// So many bytes more have left; true when all have.
+bool UringSocket::advance_send(Slot& slot, std::size_t bytes) {
+  if (!slot.in_pieces) {
+    slot.out = slot.out.subspan(bytes);
+    return slot.out.empty();
+  }
+  Pieces& pieces = *slot.pieces;
+  while (bytes > 0) {
+    iovec& first = pieces.list[pieces.next];
+    const std::size_t taken = std::min(bytes, first.iov_len);
+    first.iov_base = static_cast<std::byte*>(first.iov_base) + taken;
+    first.iov_len -= taken;
+    bytes -= taken;
+    if (first.iov_len == 0) ++pieces.next;
+  }
+  return pieces.next == pieces.count;
 }
 
 void UringSocket::close(env::ConnectionId connection) {
@@ -324,8 +380,7 @@ bool UringSocket::pump_slot(Slot& slot) {
   if (slot.send_wanted) {
     io_uring_sqe* entry = ring_.entry();
     if (entry == nullptr) return false;
-    const std::span<const std::byte> rest = slot.out.subspan(slot.out_sent);
-    io_uring_prep_send(entry, slot.fd, rest.data(), std::min(rest.size(), kSendMax), MSG_NOSIGNAL);
+    prepare_send(slot, entry);
     Ring::tag(entry, client_, data_of(Kind::kSend, slot.index));
     slot.send_wanted = false;
     slot.sending = true;
@@ -365,8 +420,7 @@ void UringSocket::on_send(Slot& slot, std::int32_t result) {
   slot.sending = false;
   if (slot.state != State::kOpen) return finish_close(slot);
   if (result < 0 && result != -EAGAIN && result != -EINTR) return begin_close(slot, -result);
-  slot.out_sent += static_cast<std::size_t>(std::max(result, 0));
-  if (slot.out_sent < slot.out.size()) {
+  if (!advance_send(slot, static_cast<std::size_t>(std::max(result, 0)))) {
     ++counters_.short_sends;
     slot.send_wanted = true;
     return want(slot);
@@ -403,7 +457,8 @@ void UringSocket::release(Slot& slot) {
   // It may still stand in the list of those that want an entry of a full ring.
   cleared.in_todo = slot.in_todo;
   cleared.next_todo = slot.next_todo;
-  slot = cleared;
+  cleared.pieces = std::move(slot.pieces);
+  slot = std::move(cleared);
   free_.push_back(slot.index);
   --in_use_;
 }
@@ -426,7 +481,7 @@ bool UringSocket::emit(Slot& slot, std::span<env::SocketEvent> out, std::size_t&
   };
   return put(slot.accepted, env::SocketEventKind::kAccepted, 0) &&
          put(slot.received, env::SocketEventKind::kReceived, slot.received_bytes) &&
-         put(slot.sent, env::SocketEventKind::kSent, static_cast<std::uint32_t>(slot.out.size())) &&
+         put(slot.sent, env::SocketEventKind::kSent, static_cast<std::uint32_t>(slot.out_bytes)) &&
          put(slot.closed, env::SocketEventKind::kClosed, 0);
 }
 

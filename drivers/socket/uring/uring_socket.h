@@ -8,7 +8,8 @@
 // Shape      at most `connections` open: more are accepted and closed at once, and counted. Without
 //            descriptors or kernel memory accepting rests for 100 ms
 // Owner      the ring's core (`listen` may come before, from another thread). Borrows the ring
-// Allocates  256 slots at a time when connections open; never per receive or send
+// Allocates  256 slots at a time when connections open, a list of pieces when a slot first sends some;
+//            never per receive or send
 // Errors     listen: kAddressInUse (also where another process shares its port), kPermission,
 //            kSystem; `detail` is errno
 // Source     io_uring_prep_multishot_accept(3), from Linux 5.19; tcp(7): TCP_NODELAY is inherited
@@ -20,6 +21,8 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <vector>
 
 namespace penstock::drivers {
@@ -50,6 +53,8 @@ class UringSocket final : public env::Socket, private RingClient {
   void stop_listening() override;
   void receive(env::ConnectionId connection, std::span<std::byte> into) override;
   void send(env::ConnectionId connection, std::span<const std::byte> bytes) override;
+  void send(env::ConnectionId connection,
+            std::span<const std::span<const std::byte>> pieces) override;
   void close(env::ConnectionId connection) override;
   [[nodiscard]] std::string peer(env::ConnectionId connection) override;
   void submit() override;
@@ -62,6 +67,13 @@ class UringSocket final : public env::Socket, private RingClient {
 
  private:
   enum class State : std::uint8_t { kFree, kOpen, kClosing, kClosed };
+  // A send in pieces, as the kernel reads it: from `next` on they are not sent.
+  struct Pieces {
+    std::array<iovec, env::kSendPiecesMax> list{};
+    std::size_t count = 0;
+    std::size_t next = 0;
+    msghdr message{};
+  };
   struct Slot {
     std::uint32_t index = 0;
     std::uint32_t generation = 1;
@@ -83,8 +95,10 @@ class UringSocket final : public env::Socket, private RingClient {
     std::int32_t error = 0;
     std::uint32_t received_bytes = 0;
     std::span<std::byte> into;
-    std::span<const std::byte> out;
-    std::size_t out_sent = 0;
+    std::size_t out_bytes = 0;
+    std::span<const std::byte> out;  // what is left of it, unless it is in pieces
+    std::unique_ptr<Pieces> pieces;  // once there were some
+    bool in_pieces = false;
     Slot* next_todo = nullptr;
     Slot* next_ready = nullptr;
   };
@@ -115,6 +129,9 @@ class UringSocket final : public env::Socket, private RingClient {
   void ready(Slot& slot);
   void pump();
   [[nodiscard]] bool pump_slot(Slot& slot);
+  [[nodiscard]] Slot* begin_send(env::ConnectionId connection);
+  static void prepare_send(Slot& slot, io_uring_sqe* entry);
+  static bool advance_send(Slot& slot, std::size_t bytes);
   void pump_accepts();
   [[nodiscard]] bool emit(Slot& slot, std::span<env::SocketEvent> out, std::size_t& count);
 

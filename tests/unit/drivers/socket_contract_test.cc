@@ -142,6 +142,33 @@ TEST_P(SocketContract, CarriesBytesBothWays) {
   EXPECT_EQ(last(SocketEventKind::kSent, peer.id)->bytes, down.size());
 }
 
+TEST_P(SocketContract, SendsPiecesThatLieApart) {
+  const Peer peer = connect();
+  const std::string down = pattern(12'000'003);
+  std::vector<std::span<const std::byte>> pieces;
+  std::size_t at = 0;
+  for (std::size_t i = 0; i + 1 < env::kSendPiecesMax; ++i) {
+    const std::size_t bytes = i % 3 == 0 ? 1 : 7'919 * i;
+    pieces.push_back(as_bytes(down).subspan(at, bytes));
+    at += bytes;
+  }
+  pieces.push_back(as_bytes(down).subspan(at));
+  for (int round = 1; round <= 2; ++round) {
+    socket(peer).send(peer.id, pieces);
+    settle();  // more than the kernel takes at once
+    std::string got;
+    EXPECT_TRUE(turn_until([&] {
+      got += rig_->take(peer.client);
+      return got.size() >= down.size() &&
+             std::cmp_equal(count(SocketEventKind::kSent, peer.id), round);
+    }));
+    EXPECT_TRUE(got == down);
+    EXPECT_EQ(last(SocketEventKind::kSent, peer.id)->bytes, down.size());
+  }
+  socket(peer).send(peer.id, as_bytes("alone"));
+  EXPECT_TRUE(turn_until([&] { return rig_->take(peer.client) == "alone"; }));
+}
+
 TEST_P(SocketContract, ReceiveAndSendAreUnderWayTogether) {
   const Peer peer = connect();
   std::vector<std::byte> buffer(64);
