@@ -77,7 +77,7 @@ struct ConnectionShared {
   // requests that the service has not seen.
   ConnectionQueue room_wanted;
   ConnectionQueue service_wanted;
-  std::uint64_t room_wanted_bytes = 0;     // by all in `room_wanted`
+  std::uint64_t room_wanted_bytes = 0;     // of `answers`, by all in `room_wanted`
   std::uint64_t answer_bytes_closing = 0;  // of `answers`: back as soon as the socket is done
   ConnectionQueue retired;                 // to be opened for other peers
   WallMillis wall;
@@ -104,8 +104,7 @@ class Connection final : public Exchange {
   void post_receive();
   // False when there is none for its body; it leaves the queue otherwise and goes on.
   [[nodiscard]] bool grant_memory(Nanos now);
-  // Whether there is room for the answer that it waits for; and it goes on with that, its request
-  // judged as of when it came.
+  // Whether there is room for the answer that it waits for; and it goes on with that.
   [[nodiscard]] bool room_found() const { return has_room(room_wanted_); }
   void grant_room(Nanos now);
   // Closes if it is between requests; otherwise its answer will.
@@ -230,7 +229,6 @@ class Connection final : public Exchange {
   std::uint64_t body_due_ = 0;   // bytes, until its time starts again
 
   Response response_;
-  WallMillis received_wall_;      // when the request was whole
   std::size_t room_wanted_ = 0;   // for an answer: 0 for one of unknown size
   bool room_due_ = false;         // it has waited its turn for that
   std::string_view answer_rest_;  // not handed to the socket yet

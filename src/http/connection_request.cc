@@ -213,7 +213,6 @@ void Connection::serve(Nanos now) {
   const proto::Sha256Digest digest = sha_.finish();
   std::copy(digest.begin(), digest.end(), body_sha256);
   received = now;
-  received_wall_ = shared_.wall;
   room_due_ = false;
   if (!shared_.service_wanted.empty() || !has_room(0)) return wait_for_room(0, now);
   hand_over(now);
@@ -222,7 +221,7 @@ void Connection::serve(Nanos now) {
 void Connection::hand_over(Nanos now) {
   state_ = State::kServing;
   shared_.deadlines.disarm(deadline_);
-  shared_.service.handle(*this, now, received_wall_);
+  shared_.service.handle(*this, now, shared_.wall);
 }
 
 bool Connection::has_room(std::size_t bytes) const {
@@ -252,12 +251,12 @@ void Connection::wait_for_room(std::size_t bytes, Nanos now) {
   room_wanted_ = bytes;
   ++shared_.counters.answer_waits;
   shared_.deadlines.arm(deadline_, DeadlineKind::kMemory, now);
-  shared_.room_wanted_bytes += bytes;
+  shared_.room_wanted_bytes += Response::pool_bytes(bytes);
   (bytes == 0 ? shared_.service_wanted : shared_.room_wanted).push_back(memory_entry_);
 }
 
 void Connection::leave_room_queue() {
-  shared_.room_wanted_bytes -= room_wanted_;
+  shared_.room_wanted_bytes -= Response::pool_bytes(room_wanted_);
   (room_wanted_ == 0 ? shared_.service_wanted : shared_.room_wanted).remove(memory_entry_);
 }
 

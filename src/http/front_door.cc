@@ -81,9 +81,10 @@ runtime::WorkCount FrontDoor::grant_room(const ConnectionQueue& waiting, Nanos n
 bool FrontDoor::room_is_short() const {
   const base::BufferPool& answers = shared_.answers;
   const std::uint64_t closing = shared_.answer_bytes_closing;
+  const std::uint64_t used = answers.used() - closing;
   return (!shared_.service_wanted.empty() && !answers.has_room(1, closing)) ||
          (!shared_.room_wanted.empty() &&
-          !answers.has_room(shared_.room_wanted_bytes, closing, answers.budget() / 4));
+          used + shared_.room_wanted_bytes + answers.budget() / 4 > answers.budget());
 }
 
 runtime::WorkCount FrontDoor::end_patience(Nanos now) {

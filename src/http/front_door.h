@@ -8,7 +8,9 @@
 //            `body_whole_bytes` leaves the last quarter of the budget to others. Answers have a
 //            budget until they are sent: while it is used up, requests wait for the service, and
 //            a peer whose answer has memory of it must take a piece (http/connection.h) or the rest in
-//            each `write_contended_nanos`, which is 128 KiB a second: as soon as somebody waits, of
+//            each `write_contended_nanos`, which is 128 KiB a second (seen through the
+//            kernel's buffers: a peer that has a receive buffer of MiBs and reads evenly is sure of it from
+//            400 KiB a second on): as soon as somebody waits, of
 //            those who have taken less as many are closed as hold what the waiting need, the latest
 //            first. While nobody waits, and for answers in no such memory, it is a piece in each
 //            `write_nanos`. Reads that wait have their turn in order, and nobody passes them

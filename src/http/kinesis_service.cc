@@ -143,8 +143,14 @@ void KinesisService::handle_cbor(Exchange& exchange, Operation operation, Nanos 
       now, WireFormat::kCbor);
 }
 
+// A request may have waited for memory. What it shows is judged as of when it came.
+WallMillis KinesisService::came_at(const Exchange& exchange, Nanos now, WallMillis wall) {
+  return wall - (now - exchange.received) / kNanosPerMilli;
+}
+
 bool KinesisService::authentic(Exchange& exchange, WireFormat format, Nanos now, WallMillis wall) {
-  const std::optional<proto::KinesisError> refusal = verifier_.verify(exchange, wall);
+  const std::optional<proto::KinesisError> refusal =
+      verifier_.verify(exchange, came_at(exchange, now, wall));
   if (!refusal) return true;
   ++counters_.unauthenticated;
   refuse(exchange, *refusal, now, format);
@@ -186,6 +192,7 @@ void KinesisService::handle_json(Exchange& exchange, Operation operation, Nanos 
   Call call{.exchange = exchange,
             .now = now,
             .wall = wall,
+            .came = came_at(exchange, now, wall),
             .operation = operation,
             .shape = shape_of(operation),
             .values = {}};

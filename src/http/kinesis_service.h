@@ -77,6 +77,7 @@ class KinesisService final : public Service {
     Exchange& exchange;
     Nanos now;
     WallMillis wall;
+    WallMillis came;  // wall, when the request was whole
     Operation operation;
     std::span<const Member> shape;
     std::vector<Value> values;
@@ -102,6 +103,7 @@ class KinesisService final : public Service {
   void handle_plain_json(Exchange& exchange, Nanos now);
   void handle_cbor(Exchange& exchange, Operation operation, Nanos now, WallMillis wall);
   void handle_json(Exchange& exchange, Operation operation, Nanos now, WallMillis wall);
+  [[nodiscard]] static WallMillis came_at(const Exchange& exchange, Nanos now, WallMillis wall);
   [[nodiscard]] bool authentic(Exchange& exchange, WireFormat format, Nanos now, WallMillis wall);
   void dispatch(Call& call);
   void trim_parser();

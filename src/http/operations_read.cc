@@ -197,8 +197,8 @@ void KinesisService::get_records(Call& call) {
   const std::string_view given = unquoted(call.arg("ShardIterator").text);
   const std::optional<Token> token = tokens_.parse(TokenKind::kIterator, given);
   if (!token) return refuse(call.exchange, iterator_invalid(), call.now);
-  if (expired(*token, call.wall)) {
-    return refuse(call.exchange, iterator_expired(token->issued, call.wall), call.now);
+  if (expired(*token, call.came)) {
+    return refuse(call.exchange, iterator_expired(token->issued, call.came), call.now);
   }
   const Value& arn = call.arg("StreamARN");
   if (arn.present && arn.text != options_.identity.stream_arn(token->name)) {

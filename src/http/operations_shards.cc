@@ -179,7 +179,7 @@ std::optional<proto::KinesisError> KinesisService::read_listing(const Call& call
     if (Refusal refusal = exclusive_with_token(call.values, call.shape)) return refusal;
     const std::optional<Token> token = tokens_.parse(TokenKind::kShardPage, next_token.text);
     if (!token) return page_token_invalid();
-    return read_token(*token, call.wall, listing);
+    return read_token(*token, call.came, listing);
   }
   if (!name.present && !arn.present) {
     return invalid_argument("Either NextToken or StreamName should be provided.");

@@ -133,8 +133,8 @@ void KinesisService::list_streams(Call& call) {
   if (next_token.present) {
     const std::optional<Token> token = tokens_.parse(TokenKind::kStreamPage, next_token.text);
     if (!token) return refuse(call.exchange, page_token_invalid(), call.now);
-    if (expired(*token, call.wall)) {
-      return refuse(call.exchange, page_token_expired(token->issued, call.wall), call.now);
+    if (expired(*token, call.came)) {
+      return refuse(call.exchange, page_token_expired(token->issued, call.came), call.now);
     }
     after = token->name;
   }

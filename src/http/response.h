@@ -53,6 +53,11 @@ class Response final : public ResponseBody {
   [[nodiscard]] std::size_t held_bytes() const { return large_.bytes; }
   // Whether the pool has room for `bytes` more with `spared` bytes of its budget left to others.
   [[nodiscard]] bool has_room(std::size_t bytes, std::uint64_t spared) const;
+  // What of the pool's memory so many bytes take in an answer that has none yet.
+  [[nodiscard]] static std::size_t pool_bytes(std::size_t bytes) {
+    const std::size_t all = kHeadRoom + bytes;
+    return all <= kSmallBytes ? 0 : base::BufferPool::class_bytes(all);
+  }
   // The whole message; valid until `release`. What was reserved far beyond it goes back to the pool.
   [[nodiscard]] std::string_view finish(const ResponseHead& head);
   // Back to the small buffer, empty.

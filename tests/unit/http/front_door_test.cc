@@ -28,7 +28,7 @@ class FrontDoorTest : public testing::Test {
     door_ = std::make_unique<FrontDoor>(socket_, service_, options, std::move(tls));
   }
   void turn() {
-    while (door_->poll(now_, wall_) > 0) now_ = now_ + 1000;
+    while (door_->poll(now_, WallMillis(0)) > 0) now_ = now_ + 1000;
   }
   void wait(std::int64_t seconds) {
     now_ = now_ + seconds * kNanosPerSecond;
@@ -54,7 +54,6 @@ class FrontDoorTest : public testing::Test {
   test::EchoService service_;
   std::unique_ptr<FrontDoor> door_;
   Nanos now_{kNanosPerSecond};
-  WallMillis wall_{0};
 };
 
 TEST_F(FrontDoorTest, BodiesWaitInOrderForMemory) {
@@ -215,9 +214,8 @@ TEST_F(FrontDoorTest, LongHeadsCountAgainstTheBudgetToo) {
 // "/page" a half MiB will do.
 class Reader final : public Service {
  public:
-  void handle(Exchange& exchange, Nanos now, WallMillis wall) override {
+  void handle(Exchange& exchange, Nanos now, WallMillis) override {
     ++handled;
-    judged = wall;
     if (exchange.target == "/read") {
       if (exchange.reserve_answer(kMost, kMost, now) == 0) return;
       exchange.response().append(std::string(6 * kMiB, 'r'));
@@ -226,15 +224,25 @@ class Reader final : public Service {
       if (room == 0) return;
       EXPECT_TRUE(room == kLeast || room == kMost);
       exchange.response().append(std::string(room, 'p'));
+    } else if (exchange.target == "/large") {
+      exchange.response().append(std::string(15 * kMiB, 'l'));
+    } else if (exchange.target == "/hold") {
+      if (exchange.reserve_answer(kMost, kMost, now) == 0) return;
+      held = &exchange;
+      return;
     } else {
       exchange.response().append("word");
     }
     exchange.respond(200, {}, {}, now);
   }
+  void let_go(Nanos now) {
+    held->response().append("word");
+    held->respond(200, {}, {}, now);
+  }
   static constexpr std::size_t kLeast = 512 * kKiB - 1024;
   static constexpr std::size_t kMost = 8 * kMiB - 1024;
   int handled = 0;
-  WallMillis judged;
+  Exchange* held = nullptr;
 };
 
 class FrontDoorAnswers : public FrontDoorTest {
@@ -393,20 +401,108 @@ TEST_F(FrontDoorAnswers, GoToTheNextWhenTheFirstOfThoseWhoWaitLeaves) {
   EXPECT_EQ(door_->answer_bytes_used(), 24 * kMiB + 512 * kKiB);
 }
 
-TEST_F(FrontDoorAnswers, AreJudgedAsOfWhenTheirRequestsCame) {
+// Who was let in after a wait has had its turn: its next request waits like anybody's.
+TEST_F(FrontDoorAnswers, AreInTurnOnceForEachWait) {
   socket_.set_stalled(true);
   std::vector<env::ConnectionId> peers;
   for (int i = 0; i < 3; ++i) {
     peers.push_back(connect());
     give(peers.back(), post("/read", ""));
   }
-  give(connect(), post("/read", ""));
-  const WallMillis came = reader_.judged;
-  wall_ = wall_ + 1'000;
+  const env::ConnectionId twice = connect();
+  give(twice, post("/page", "") + post("/page", ""));
+  for (int i = 0; i < 20; ++i) give(connect(), post("/read", ""));
   socket_.vanish(peers[0]);
   turn();
-  EXPECT_EQ(reader_.handled, 5);
-  EXPECT_EQ(reader_.judged, came);
+  // 7.5 MiB are left over: not enough for the next in line, and nobody passes it.
+  EXPECT_EQ(door_->answer_bytes_used(), 16 * kMiB + 512 * kKiB);
+  for (int pieces = 0; pieces < 3; ++pieces) {
+    socket_.take(twice);
+    turn();
+  }
+  // Its first answer has left; the room goes to who waits, not to its second request.
+  EXPECT_EQ(door_->answer_bytes_used(), 24 * kMiB);
+  EXPECT_EQ(door_->counters().answer_waits, 22U);
+}
+
+// Answers whose size nobody knew beforehand can take all of the budget. Then even requests that need
+// little wait for the service, in order, and late takers are cut for them, too.
+TEST_F(FrontDoorAnswers, OfUnknownSizeHoldTheServiceBackWhileTheyTakeAll) {
+  socket_.set_stalled(true);
+  std::vector<env::ConnectionId> peers;
+  for (int i = 0; i < 2; ++i) {
+    peers.push_back(connect());
+    give(peers.back(), post("/large", ""));
+  }
+  EXPECT_GE(door_->answer_bytes_used(), 32 * kMiB);
+  const int handled = reader_.handled;
+  const env::ConnectionId first = connect(), second = connect();
+  give(first, post("/", ""));
+  give(second, post("/read", ""));
+  wait(1);
+  EXPECT_EQ(reader_.handled, handled);
+  EXPECT_EQ(door_->counters().answer_waits, 2U);
+  wait(2);
+  EXPECT_EQ(door_->counters().write_evicted, 1U);
+  EXPECT_FALSE(socket_.open(peers[0]));
+  socket_.set_stalled(false);
+  turn();
+  EXPECT_EQ(answer(first), "word");
+  EXPECT_EQ(answer(second), std::string(6 * kMiB, 'r'));
+}
+
+// What was given back outside of `poll` makes the next turn due at once.
+TEST_F(FrontDoorAnswers, ThatBecomeFreeWakeWhoWaits) {
+  socket_.set_stalled(true);
+  const env::ConnectionId held = connect();
+  give(held, post("/hold", ""));
+  for (int i = 0; i < 2; ++i) give(connect(), post("/read", ""));
+  give(connect(), post("/read", ""));
+  EXPECT_EQ(door_->counters().answer_waits, 1U);
+  EXPECT_GT(door_->next_deadline(), now_);
+  reader_.let_go(now_);  // 8 MiB were reserved for an answer of a word
+  EXPECT_LE(door_->next_deadline(), now_);
+  turn();
+  EXPECT_EQ(door_->answer_bytes_used(), 24 * kMiB);
+}
+
+// What those want who have left by a refusal, an end or a grant is wanted no more.
+TEST_F(FrontDoorAnswers, AreHurriedForThoseAloneWhoStillWait) {
+  socket_.set_stalled(true);
+  std::vector<env::ConnectionId> slow;
+  for (int i = 0; i < 3; ++i) {
+    slow.push_back(connect());
+    give(slow.back(), post("/read", ""));
+  }
+  for (int i = 0; i < 3; ++i) {
+    const env::ConnectionId gone = connect();
+    give(gone, post("/read", ""));
+    socket_.vanish(gone);
+    turn();
+  }
+  wait(10);
+  EXPECT_EQ(door_->counters().write_evicted, 0U);
+  give(connect(), post("/page", ""));
+  EXPECT_EQ(door_->counters().write_evicted, 1U);
+}
+
+TEST_F(FrontDoorAnswers, AsManyAreCutAsManyNeed) {
+  socket_.set_stalled(true);
+  for (int i = 0; i < 3; ++i) give(connect(), post("/read", ""));
+  wait(3);  // they are late, and nobody waits
+  const auto ask_together = [this](int count) {
+    std::vector<env::ConnectionId> pages(static_cast<std::size_t>(count));
+    for (env::ConnectionId& id : pages) id = connect();
+    for (const env::ConnectionId id : pages) socket_.give(id, post("/page", ""));
+    turn();
+  };
+  ask_together(48);
+  EXPECT_EQ(door_->counters().write_evicted, 3U);
+  EXPECT_EQ(door_->answer_bytes_used(), 24 * kMiB);
+  wait(3);
+  // Each holds half a MiB, and 17 more need exactly as many of them.
+  ask_together(17);
+  EXPECT_EQ(door_->counters().write_evicted, 3U + 17U);
 }
 
 TEST_F(FrontDoorAnswers, ThatAreTakenSlowlyAreNotCut) {

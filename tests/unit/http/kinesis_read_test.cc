@@ -201,6 +201,24 @@ TEST_F(KinesisRead, NextIteratorsAreFresh) {
   EXPECT_NE(next, at);
 }
 
+// A request that had to wait for memory is judged as of when it came, and answered as of now.
+TEST_F(KinesisRead, WhatHasWaitedIsJudgedAsOfThen) {
+  fill(1, 10);
+  const std::string at = iterator("TRIM_HORIZON");
+  kinesis_.advance(299'000);
+  test::FakeExchange exchange;
+  kinesis_.prepare(exchange, "GetRecords", R"({"ShardIterator":")" + at + "\"}");
+  kinesis_.advance(30'000);
+  kinesis_.send(exchange);
+  ASSERT_EQ(exchange.status(), 200) << exchange.text();
+  const std::string next =
+      member("NextShardIterator", {exchange.status(), std::string(exchange.text())});
+  kinesis_.advance(299'000);
+  EXPECT_EQ(get(next).status, 200);
+  kinesis_.advance(2'000);
+  EXPECT_EQ(get(next).status, 400);
+}
+
 TEST_F(KinesisRead, AShardEndsOnlyWhenItsChildrenAreKnown) {
   fill(1, 10);
   // Its cell has closed it, and this core's map does not show it yet.
