@@ -12,6 +12,7 @@
 namespace penstock {
 
 enum class ErrorCode : std::uint16_t {
+// NOLINTNEXTLINE(bugprone-macro-parentheses): an enumerator's name takes none
 #define PENSTOCK_ERROR(name, number, retryable, text) name = number,
 #include "penstock/errors.def"
 #undef PENSTOCK_ERROR

@@ -8,7 +8,7 @@ namespace penstock::base {
 namespace {
 
 constexpr std::align_val_t kAlignment{64};
-constexpr std::size_t kSmallest = 16 * 1024;
+constexpr std::size_t kSmallest = std::size_t{16} * 1024;
 
 }  // namespace
 

@@ -233,8 +233,8 @@ auto Catalog::resume_reshard(StreamUid uid) -> Task<> {
     const Gate::Pass pass = co_await gate_.enter();
     const StreamEntry* stream = alive(uid) ? state_.find(uid) : nullptr;
     if (stream == nullptr || !stream->intent) co_return;
-    Announce change{.stream = uid, .intent = *stream->intent};
-    decided = co_await decide(std::move(change));
+    const Announce change{.stream = uid, .intent = *stream->intent};
+    decided = co_await decide(change);
   }
   if (!decided) {
     co_await abandon(uid);

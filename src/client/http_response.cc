@@ -9,7 +9,7 @@
 namespace penstock::client {
 namespace {
 
-constexpr std::size_t kHeadMax = 64 * 1024;
+constexpr std::size_t kHeadMax = std::size_t{64} * 1024;
 // More than any answer of the API, with its 10 MiB of records in base64.
 constexpr std::uint64_t kBodyMax = 256ULL * 1024 * 1024;
 

@@ -22,7 +22,7 @@ namespace penstock::client {
 class PutBatch {
  public:
   static constexpr std::size_t kEntriesMax = 500;
-  static constexpr std::size_t kBodyMax = 4 * 1024 * 1024;
+  static constexpr std::size_t kBodyMax = std::size_t{4} * 1024 * 1024;
 
   explicit PutBatch(std::string_view stream);
 

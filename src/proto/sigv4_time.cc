@@ -35,7 +35,7 @@ std::optional<std::int64_t> unix_second(std::optional<int> year, std::optional<i
                             std::chrono::day{static_cast<unsigned>(*day)}};
   if (!date.ok()) return std::nullopt;
   const std::int64_t days = sys_days{date}.time_since_epoch().count();
-  return days * 86'400 + *hour * 3'600 + *minute * 60 + *second;
+  return ((days * 24 + *hour) * 60 + *minute) * 60 + *second;
 }
 
 std::optional<int> month_number(std::string_view name) {

@@ -30,8 +30,8 @@
 
 namespace penstock::retention {
 
-inline constexpr std::int64_t kJumpWithinBootMax = 10 * 60 * 1000LL;
-inline constexpr std::int64_t kJumpOverRestartMax = 7 * 24 * kMillisPerHour;
+inline constexpr std::int64_t kJumpWithinBootMax = std::int64_t{10} * 60 * 1000;
+inline constexpr std::int64_t kJumpOverRestartMax = std::int64_t{7} * 24 * kMillisPerHour;
 
 class Clock {
  public:

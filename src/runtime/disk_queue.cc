@@ -13,6 +13,7 @@ constexpr std::size_t kReapPerPoll = 64;
   return reinterpret_cast<std::uintptr_t>(&call);
 }
 [[nodiscard]] DiskCall& call_of(std::uint64_t tag) {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): the kernel carries the tag as a number
   return *reinterpret_cast<DiskCall*>(static_cast<std::uintptr_t>(tag));
 }
 

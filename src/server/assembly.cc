@@ -151,6 +151,7 @@ std::expected<void, StartError> Server::wire(const Secrets& secrets) {
   certificate_expiry_ = secrets.certificate_expiry;
   // Cells are dealt to cores in turn.
   std::vector<CoreId> cell_cores;
+  cell_cores.reserve(store_->cells());
   for (std::uint16_t cell = 0; cell < store_->cells(); ++cell) {
     cell_cores.emplace_back(static_cast<std::uint16_t>(cell % cores));
   }

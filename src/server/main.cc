@@ -51,6 +51,7 @@ int load(const std::string& path, penstock::server::Config& config) {
 
 }  // namespace
 
+// NOLINTNEXTLINE(bugprone-exception-escape): out of memory before anything is served ends the program
 int main(int argc, char** argv) {
   CLI::App app("Penstock: Kinesis Data Streams on one's own metal.", "penstockd");
   app.footer(kFooter);

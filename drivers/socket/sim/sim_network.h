@@ -70,7 +70,6 @@ struct SimNetworkOptions {
   NetworkFaultRates rates;
 };
 
-// NOLINTNEXTLINE(performance-enum-size): an identity, not a list of its values
 enum class SimClientId : std::uint64_t { kNone = 0 };
 
 class SimSocket;
