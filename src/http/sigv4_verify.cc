@@ -64,20 +64,6 @@ bool lists(std::string_view signed_headers, std::string_view name) {
 
 }  // namespace
 
-CredentialSet::CredentialSet(std::vector<Credential> credentials)
-    : credentials_(std::move(credentials)) {
-  std::sort(credentials_.begin(), credentials_.end(), [](const Credential& a, const Credential& b) {
-    return a.access_key_id < b.access_key_id;
-  });
-}
-
-const Credential* CredentialSet::find(std::string_view access_key_id) const {
-  const auto at = std::lower_bound(
-      credentials_.begin(), credentials_.end(), access_key_id,
-      [](const Credential& entry, std::string_view id) { return entry.access_key_id < id; });
-  return at != credentials_.end() && at->access_key_id == access_key_id ? &*at : nullptr;
-}
-
 // What a request says of its signature. The views of the header form point into the request, those
 // of the query form into `decoded`.
 struct Sigv4Verifier::Claim {

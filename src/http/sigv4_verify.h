@@ -1,13 +1,14 @@
 // Who a request comes from: its signature checked against the keys that this server knows, with the
 // service's own refusals.
 //
-// Owner      one core per Verifier; a CredentialSet is constant and shared
+// Owner      one core per Verifier
 // Allocates  for refusals only, once warm
 // Source     the Kinesis contract: Signature Version 4, outcomes
 #pragma once
 
 #include "http/exchange.h"
 #include "penstock/units.h"
+#include "proto/credentials.h"
 #include "proto/kinesis.h"
 #include "proto/sigv4.h"
 
@@ -20,24 +21,8 @@
 
 namespace penstock::http {
 
-struct Credential {
-  std::string access_key_id;
-  std::string secret_access_key;
-  std::string session_token;    // empty: a permanent key
-  std::int64_t expires_ms = 0;  // temporary keys: milliseconds since 1970
-};
-
-class CredentialSet {
- public:
-  CredentialSet() = default;
-  explicit CredentialSet(std::vector<Credential> credentials);
-  // Null for a key that is not there.
-  [[nodiscard]] const Credential* find(std::string_view access_key_id) const;
-  [[nodiscard]] bool empty() const { return credentials_.empty(); }
-
- private:
-  std::vector<Credential> credentials_;  // sorted by id
-};
+using proto::Credential;
+using proto::CredentialSet;
 
 class Sigv4Verifier {
  public:

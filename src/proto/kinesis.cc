@@ -59,7 +59,9 @@ constexpr auto kPairs = [] {
   return pairs;
 }();
 
-inline void write_pair(std::uint32_t value, char* out) { std::memcpy(out, &kPairs[2 * std::size_t{value}], 2); }
+inline void write_pair(std::uint32_t value, char* out) {
+  std::memcpy(out, &kPairs[2 * std::size_t{value}], 2);
+}
 
 inline void write_eight(std::uint32_t value, char* out) {
   const std::uint32_t upper = value / 10'000;

@@ -50,7 +50,7 @@ struct Drivers {
 };
 
 struct Secrets {
-  std::shared_ptr<const http::CredentialSet> credentials;
+  std::shared_ptr<const proto::CredentialSet> credentials;
   std::array<std::byte, 32> token_key{};
   std::shared_ptr<const transport::TlsContext> tls;  // null: no HTTPS
   std::int64_t certificate_expiry = 0;               // seconds since 1970

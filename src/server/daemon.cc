@@ -140,7 +140,7 @@ std::expected<Secrets, StartError> load_secrets(const Config& config, env::Entro
   auto credentials = read_credentials(files->credentials);
   if (!credentials) return failed(credentials.error());
   Secrets secrets;
-  secrets.credentials = std::make_shared<http::CredentialSet>(std::move(*credentials));
+  secrets.credentials = std::make_shared<proto::CredentialSet>(std::move(*credentials));
   secrets.token_key = files->token_key;
   if (config.https.port == 0) return secrets;
   auto chain = read_file(files->certificate);

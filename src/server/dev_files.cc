@@ -269,12 +269,12 @@ std::expected<void, std::string> write_client_config(const std::string& director
   return write_file(path, content, 0644);
 }
 
-std::expected<std::vector<http::Credential>, std::string> read_credentials(
+std::expected<std::vector<proto::Credential>, std::string> read_credentials(
     const std::string& path) {
   std::ifstream in(path);
   if (!in) return std::unexpected(fmt::format("cannot read {}: {}", path, std::strerror(errno)));
-  std::vector<http::Credential> found;
-  http::Credential current;
+  std::vector<proto::Credential> found;
+  proto::Credential current;
   const auto keep = [&] {
     if (!current.access_key_id.empty() && !current.secret_access_key.empty()) {
       found.push_back(current);

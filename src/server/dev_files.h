@@ -59,7 +59,7 @@ struct FileProblem {
 [[nodiscard]] std::expected<void, std::string> sync_directory(const std::string& directory);
 
 // Every profile of a shared credentials file that has both an access key id and a secret.
-[[nodiscard]] std::expected<std::vector<http::Credential>, std::string> read_credentials(
+[[nodiscard]] std::expected<std::vector<proto::Credential>, std::string> read_credentials(
     const std::string& path);
 
 }  // namespace penstock::server

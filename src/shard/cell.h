@@ -100,7 +100,8 @@ class Cell {
   };
   static constexpr std::size_t kTickets = 16;
   static constexpr std::size_t kPlacedPerBlock = 8192;
-  static constexpr std::size_t kRunsPerDescribe = std::size_t{16} * 1024;  // some tenths of a millisecond
+  static constexpr std::size_t kRunsPerDescribe =
+      std::size_t{16} * 1024;  // some tenths of a millisecond
   struct Kept {
     PutEntry* head = nullptr;
     PutEntry* tail = nullptr;

@@ -89,7 +89,8 @@ class TlsSession {
   [[nodiscard]] const std::string& failure() const { return failure_; }
 
  private:
-  static constexpr std::size_t kOutputKept = std::size_t{32} * 1024;  // a full record and its neighbours
+  static constexpr std::size_t kOutputKept =
+      std::size_t{32} * 1024;  // a full record and its neighbours
   friend struct TlsBio;
   void advance_handshake();
   void note_failure(int result);

@@ -43,10 +43,10 @@ std::string_view next_line(std::string_view& text) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static http::Sigv4Verifier verifier(
-      std::make_shared<const http::CredentialSet>(
-          std::vector<http::Credential>{{.access_key_id = "AKID",
-                                         .secret_access_key = "a secret that no input knows",
-                                         .session_token = {}}}),
+      std::make_shared<const proto::CredentialSet>(
+          std::vector<proto::Credential>{{.access_key_id = "AKID",
+                                          .secret_access_key = "a secret that no input knows",
+                                          .session_token = {}}}),
       "us-east-1");
   std::string_view text(reinterpret_cast<const char*>(data), size);
   const std::string_view authorization = next_line(text);

@@ -45,11 +45,11 @@ class World {
     config_.journal_size_max = config_.slot_bytes * options.slots_max * config_.cells;
     config_.connections_max = 64;
     credentials_ = {"AKIDSIM", "secret", "", config_.identity.region, "kinesis"};
-    http::Credential credential;
+    proto::Credential credential;
     credential.access_key_id = credentials_.access_key_id;
     credential.secret_access_key = credentials_.secret_access_key;
     secrets_.credentials =
-        std::make_shared<http::CredentialSet>(std::vector<http::Credential>{credential});
+        std::make_shared<proto::CredentialSet>(std::vector<proto::Credential>{credential});
     started_ms_ = time_.wall().raw();
     stage_.retention_ms = started_ms_;
     // A write that the disk called good and put nowhere is lost, whoever acknowledged it.

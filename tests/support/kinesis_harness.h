@@ -88,8 +88,10 @@ class KinesisHarness {
 
   // With the key that `client` signs with; for a service of one's own, too.
   static http::KinesisOptions complete(http::KinesisOptions options) {
-    options.credentials = std::make_shared<const http::CredentialSet>(std::vector<http::Credential>{
-        {.access_key_id = "AKIAPENSTOCK", .secret_access_key = "a secret", .session_token = {}}});
+    options.credentials = std::make_shared<const proto::CredentialSet>(
+        std::vector<proto::Credential>{{.access_key_id = "AKIAPENSTOCK",
+                                        .secret_access_key = "a secret",
+                                        .session_token = {}}});
     for (std::size_t i = 0; i < options.token_key.size(); ++i) {
       options.token_key[i] = static_cast<std::byte>(i);
     }
