@@ -225,11 +225,12 @@ class World {
     time_.step_wall(step);
     wall_error_ms_ += step;
     // A wrong clock that is called synchronised is believed after a restart, up to seven days (the retention
-    // clock's rule); one that is wrong by days is not called that here, an hour is allowed for.
+    // clock's rule); one that is wrong by days is not called that here, an hour is allowed for. One that is
+    // behind makes records older when it is put right.
     const std::int64_t error = std::abs(wall_error_ms_);
     const bool days = error > kMillisPerHour && error < 30 * kDayMs;
     time_.set_wall_synchronised(may_be_synchronised && !days && random_.chance(0.7));
-    if (step == kMillisPerHour) believed_ms_ += step;
+    if (std::abs(step) == kMillisPerHour) believed_ms_ += kMillisPerHour;
     tell("clock step to wall {} ms", time_.wall().raw());
     ++harness_faults_["clock_step"];
   }
