@@ -32,18 +32,20 @@ namespace penstock::storage {
 enum class FrameKind : std::uint8_t {
   kBatches = 1,    // one shard's batches
   kCatalogue = 2,  // catalogue log, cell 0 only; body belongs to src/catalog
-  kShard = 3,      // OPEN, CLOSE, TRIM of one shard; body is a ShardControl
+  kShard = 3,      // OPEN, CLOSE, TRIM, PRODUCER of one shard; body is a ShardControl
 };
 
 // What a shard's cell writes about the shard itself. Derived from the catalogue's decision and
-// idempotent by (stream, shard, kind, catalogue version). Stored as is, little endian.
-enum class ShardControlKind : std::uint8_t { kOpen = 1, kClose = 2, kTrim = 3 };
+// idempotent by (stream, shard, kind, catalogue version); all but PRODUCER, which is the shard's own:
+// a producer has opened an epoch here. Stored as is, little endian.
+enum class ShardControlKind : std::uint8_t { kOpen = 1, kClose = 2, kTrim = 3, kProducer = 4 };
 struct ShardControl {
   ShardControlKind kind = ShardControlKind::kOpen;
   std::uint8_t reserved[7] = {};
   std::uint64_t catalogue_version = 0;
-  std::uint64_t index = 0;            // CLOSE: final next index. TRIM: first index that stays
-  std::uint64_t range_begin[2] = {};  // OPEN: inclusive hash range, high then low
+  std::uint64_t index = 0;  // CLOSE: final next index. TRIM: first index that stays
+  // OPEN: inclusive hash range, high then low. PRODUCER: the producer's id and the epoch.
+  std::uint64_t range_begin[2] = {};
   std::uint64_t range_end[2] = {};
   std::int64_t created_second = 0;  // OPEN: creation second of the shard (sequence numbers, §4.5)
 };

@@ -64,6 +64,7 @@ void ShardTable::apply_control(Lsn lsn, const BlockFrame& frame) {
   const ShardKey key{StreamUid(frame.header.stream), ShardNumber(frame.header.shard)};
   if (!frame.body_good) return;
   const auto control = format::load<ShardControl>(frame.body);
+  if (control.kind == ShardControlKind::kProducer) return;  // says nothing about the shard
   if (lsn <= covered_ && find(key) == nullptr) return;
   ShardState& state = find_or_add(key);
   switch (control.kind) {
@@ -83,6 +84,8 @@ void ShardTable::apply_control(Lsn lsn, const BlockFrame& frame) {
       break;
     case ShardControlKind::kTrim:
       state.trim_index = std::max(state.trim_index, control.index);
+      break;
+    case ShardControlKind::kProducer:
       break;
   }
   state.catalogue_version = std::max(state.catalogue_version, control.catalogue_version);

@@ -33,7 +33,7 @@ struct CellRecord {
   std::uint64_t covered = 0;
   std::uint32_t shard_count = 0;
   std::uint32_t segment_count = 0;
-  std::uint64_t reserved2 = 0;
+  std::uint64_t producer_count = 0;  // reserved, and so 0, before there were any
 };
 static_assert(sizeof(CellRecord) == 32);
 static_assert(std::has_unique_object_representations_v<CellRecord>);
@@ -54,6 +54,23 @@ struct ShardRecord {
 };
 static_assert(sizeof(ShardRecord) == 96);
 static_assert(std::has_unique_object_representations_v<ShardRecord>);
+
+struct ProducerRecord {
+  std::uint64_t stream = 0;
+  std::uint32_t shard = 0;
+  std::uint32_t epoch = 0;
+  std::uint64_t producer = 0;
+  std::uint32_t last_sequence = 0;
+  std::uint32_t count = 0;
+  std::int64_t last_used = 0;
+  struct Entry {
+    std::uint64_t first_index = 0;
+    std::int64_t arrival = 0;
+  };
+  Entry window[ProducerState::kWindow] = {};
+};
+static_assert(sizeof(ProducerRecord) == 168);
+static_assert(std::has_unique_object_representations_v<ProducerRecord>);
 
 ShardRecord record_of(const ShardState& state) {
   ShardRecord r;
@@ -85,6 +102,36 @@ ShardState state_of(const ShardRecord& r) {
   }
   state.created_second = r.created_second;
   state.catalogue_version = r.catalogue_version;
+  return state;
+}
+
+ProducerRecord record_of(const ProducerState& state) {
+  ProducerRecord r;
+  r.stream = state.shard.stream.raw();
+  r.shard = state.shard.shard.raw();
+  r.epoch = state.epoch;
+  r.producer = state.producer;
+  r.last_sequence = state.last_sequence;
+  r.count = state.count;
+  r.last_used = state.last_used.raw();
+  for (std::uint32_t i = 0; i < state.count; ++i) {
+    r.window[i] = {state.window[i].first.raw(), state.window[i].arrival.raw()};
+  }
+  return r;
+}
+
+std::optional<ProducerState> state_of(const ProducerRecord& r) {
+  if (r.count > ProducerState::kWindow || r.count > r.last_sequence) return std::nullopt;
+  ProducerState state;
+  state.shard = {StreamUid(r.stream), ShardNumber(r.shard)};
+  state.epoch = r.epoch;
+  state.producer = r.producer;
+  state.last_sequence = r.last_sequence;
+  state.count = r.count;
+  state.last_used = WallMillis(r.last_used);
+  for (std::uint32_t i = 0; i < r.count; ++i) {
+    state.window[i] = {RecordIndex(r.window[i].first_index), WallMillis(r.window[i].arrival)};
+  }
   return state;
 }
 
@@ -132,6 +179,7 @@ std::uint64_t cells_bytes(const Snapshot& snapshot) {
   std::uint64_t bytes = 0;
   for (const CellSnapshot& cell : snapshot.cells) {
     bytes += sizeof(CellRecord) + cell.shards.size() * sizeof(ShardRecord) +
+             cell.producers.size() * sizeof(ProducerRecord) +
              cell.segments.size() * sizeof(std::uint64_t);
   }
   return bytes;
@@ -146,6 +194,13 @@ bool take_cell(Reader& in, CellSnapshot& cell) {
   cell.shards.reserve(record->shard_count);
   for (std::uint32_t i = 0; i < record->shard_count; ++i) {
     cell.shards.push_back(state_of(*in.take<ShardRecord>()));
+  }
+  if (record->producer_count > in.left() / sizeof(ProducerRecord)) return false;
+  cell.producers.reserve(record->producer_count);
+  for (std::uint64_t i = 0; i < record->producer_count; ++i) {
+    const auto state = state_of(*in.take<ProducerRecord>());
+    if (!state) return false;
+    cell.producers.push_back(*state);
   }
   if (record->segment_count > in.left() / sizeof(std::uint64_t)) return false;
   cell.segments.reserve(record->segment_count);
@@ -179,8 +234,10 @@ std::vector<std::byte> encode_snapshot(const Snapshot& snapshot, const format::U
     record.covered = cell.covered.raw();
     record.shard_count = static_cast<std::uint32_t>(cell.shards.size());
     record.segment_count = static_cast<std::uint32_t>(cell.segments.size());
+    record.producer_count = cell.producers.size();
     out.put(record);
     for (const ShardState& shard : cell.shards) out.put(record_of(shard));
+    for (const ProducerState& producer : cell.producers) out.put(record_of(producer));
     for (const SegmentNumber segment : cell.segments) out.put(segment.raw());
   }
   out.put_bytes(snapshot.catalogue);

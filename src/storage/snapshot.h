@@ -1,6 +1,6 @@
-// The encoding of a snapshot: shards, segments and the catalogue as of one block of every cell.
+// The encoding of a snapshot: shards, producers, segments and the catalogue as of one block of every cell.
 //
-// Shape      any number of shards; work and size grow in proportion to them
+// Shape      any number of shards and producers; work and size grow in proportion to them
 // Errors     decode: kCorrupt
 // Source     src/storage/FORMAT.md §3
 #pragma once

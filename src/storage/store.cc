@@ -114,6 +114,7 @@ Result<> Store::Impl::recover_cells() {
 
   Superblock next = superblock;
   if (!sabotaged(Sabotage::kSkipEpoch)) ++next.boot_epoch;
+  next.incompat |= kIncompatProducers;
   if (auto raised = commit(next); !raised) return raised;
 
   for (CellRecoveryOutput& output : outputs) {

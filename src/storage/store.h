@@ -47,11 +47,31 @@ struct ShardState {
   std::uint8_t reserved[7] = {};
 };
 
+// What a shard's cell knows of one idempotent producer, as of some block.
+struct ProducerState {
+  static constexpr std::uint32_t kWindow = 8;
+  struct Entry {
+    RecordIndex first;
+    WallMillis arrival;
+    friend bool operator==(const Entry&, const Entry&) = default;
+  };
+  ShardKey shard;
+  std::uint64_t producer = 0;
+  std::uint32_t epoch = 0;
+  std::uint32_t last_sequence = 0;  // of its latest batch there; 0: none in this epoch
+  std::uint32_t count = 0;          // of `window`, ≤ last_sequence
+  WallMillis last_used;             // when that batch arrived, or the epoch was opened
+  // Oldest first: entry k is the batch of sequence last_sequence − count + 1 + k.
+  std::array<Entry, kWindow> window = {};
+  friend bool operator==(const ProducerState&, const ProducerState&) = default;
+};
+
 struct CellSnapshot {
   CellId cell;
   Lsn covered;  // state as of this block
   std::vector<ShardState> shards;
   std::vector<SegmentNumber> segments;  // sealed or open, that must exist
+  std::vector<ProducerState> producers = {};
 };
 
 struct RetentionClockState {

@@ -84,6 +84,7 @@ Superblock first_superblock(env::Entropy& entropy, const FormatOptions& options)
   block.box[6] = (block.box[6] & std::byte{0x0F}) | std::byte{0x40};
   block.box[8] = (block.box[8] & std::byte{0x3F}) | std::byte{0x80};
   entropy.fill(std::as_writable_bytes(std::span(&block.tag, 1)));
+  block.incompat = kIncompatProducers;
   block.slot_bytes = options.slot_bytes;
   block.cells = options.cells;
   return block;

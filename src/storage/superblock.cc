@@ -13,7 +13,7 @@ namespace {
 
 // Every feature bit that this version knows.
 constexpr std::uint64_t kKnownRoCompat = 0;
-constexpr std::uint64_t kKnownIncompat = 0;
+constexpr std::uint64_t kKnownIncompat = kIncompatProducers;
 
 bool whole(const Superblock& block) {
   return block.magic == kSuperblockMagic && block.hash == superblock_hash(block);

@@ -20,6 +20,7 @@ namespace penstock::storage {
 inline constexpr const char* kSuperblockName = "superblock";
 inline constexpr std::uint64_t kSuperblockMagic = 0x4B434F54534E4550;  // "PENSTOCK"
 inline constexpr std::uint32_t kNoSnapshot = 2;
+inline constexpr std::uint64_t kIncompatProducers = 1;  // FORMAT.md §2: set by every boot
 
 struct SnapshotPointer {
   std::uint64_t length = 0;

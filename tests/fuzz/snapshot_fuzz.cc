@@ -22,6 +22,7 @@ void check(std::span<const std::byte> bytes, std::uint16_t cells) {
   for (std::size_t i = 0; i < snapshot->cells.size(); ++i) {
     if (again->cells[i].shards.size() != snapshot->cells[i].shards.size()) std::abort();
     if (again->cells[i].segments != snapshot->cells[i].segments) std::abort();
+    if (again->cells[i].producers != snapshot->cells[i].producers) std::abort();
   }
 }
 

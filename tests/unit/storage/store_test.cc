@@ -30,12 +30,28 @@ ShardState shard_state(std::uint32_t number) {
   return state;
 }
 
+// Producers with 0 to 8 entries in their windows.
+ProducerState producer_state(std::uint32_t number) {
+  ProducerState state;
+  state.shard = key_of(number);
+  state.producer = ~std::uint64_t{number};
+  state.epoch = number % 3;
+  state.last_sequence = number * 7;
+  state.count = std::min(number % 9, state.last_sequence);
+  state.last_used = WallMillis(1'700'000'000'000 + number);
+  for (std::uint32_t i = 0; i < state.count; ++i) {
+    state.window[i] = {RecordIndex(number + i), WallMillis(2'000'000'000'000 + i)};
+  }
+  return state;
+}
+
 Snapshot snapshot_of(std::uint16_t cells, std::uint32_t shards, std::uint8_t mark) {
   Snapshot snapshot;
   for (std::uint16_t c = 0; c < cells; ++c) {
     CellSnapshot cell;
     cell.cell = CellId(c);
     for (std::uint32_t s = 0; s < shards; ++s) cell.shards.push_back(shard_state(s));
+    for (std::uint32_t s = 0; s < shards; ++s) cell.producers.push_back(producer_state(s));
     snapshot.cells.push_back(cell);
   }
   snapshot.catalogue.assign(100, std::byte{mark});
@@ -335,6 +351,34 @@ TEST(Store, AFailedSnapshotCanBeTriedAgain) {
   EXPECT_TRUE(rig.store->write_snapshot(snapshot_of(2, 6, 3)).has_value());
   ASSERT_TRUE(rig.open().has_value());
   EXPECT_EQ(rig.cells[0].shards.size(), 6U);
+}
+
+TEST(Snapshot, KeepsWhatProducersHaveWritten) {
+  Snapshot written = snapshot_of(3, 20, 1);
+  written.cells[1].producers.clear();
+  written.cells[2].segments = {SegmentNumber(3), SegmentNumber(9)};
+  const auto read = decode_snapshot(encode_snapshot(written, {}, 1), {}, 3);
+  ASSERT_TRUE(read.has_value());
+  for (std::size_t c = 0; c < 3; ++c) {
+    EXPECT_EQ(read->cells[c].producers, written.cells[c].producers) << c;
+    EXPECT_EQ(read->cells[c].segments, written.cells[c].segments) << c;
+    EXPECT_EQ(read->cells[c].shards.size(), 20U) << c;
+  }
+}
+
+TEST(Snapshot, AWindowThatCannotBeIsRefused) {
+  const auto with = [](std::uint32_t last_sequence, std::uint32_t count) {
+    Snapshot snapshot = snapshot_of(1, 1, 1);
+    snapshot.cells[0].producers[0].last_sequence = last_sequence;
+    auto bytes = encode_snapshot(snapshot, {}, 1);
+    // Behind the header, the cell's and the shard's: the record's `count`.
+    format::store(bytes, 128 + 32 + 96 + 28, count);
+    return decode_snapshot(bytes, {}, 1).has_value();
+  };
+  EXPECT_TRUE(with(8, 8));
+  EXPECT_TRUE(with(0, 0));
+  EXPECT_FALSE(with(9, 9)) << "more entries than there is room for";
+  EXPECT_FALSE(with(2, 3)) << "more than there were batches";
 }
 
 TEST(Snapshot, HostileBytesAreRefusedOrHarmless) {

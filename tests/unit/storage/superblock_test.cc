@@ -104,12 +104,26 @@ TEST(Superblock, WhatIsNewerIsRefusedUntouched) {
     Superblock newer = copy(rig, 0);
     newer.seq += 1;
     if (what == 0) newer.version = 2;
-    if (what == 1) newer.incompat = 1;
+    if (what == 1) newer.incompat = 2;
     if (what == 2) newer.ro_compat = 1ULL << 63;
     for (std::size_t i = 0; i < kSuperblockCopies; ++i) put(rig, i, newer);
     const auto before = rig.read(kSuperblockName, 0, kSuperblockFileBytes);
     EXPECT_EQ(open_code(rig), ErrorCode::kNewerFormat);
     EXPECT_EQ(rig.read(kSuperblockName, 0, kSuperblockFileBytes), before);
+  }
+}
+
+// One of before there were producers opens, and from then on is refused by the version of then.
+TEST(Superblock, EveryBootSaysThatThereMayBeProducers) {
+  StoreRig rig;
+  EXPECT_EQ(copy(rig, 0).incompat, kIncompatProducers) << "as formatted";
+  Superblock older = copy(rig, 0);
+  older.seq += 1;
+  older.incompat = 0;
+  for (std::size_t i = 0; i < kSuperblockCopies; ++i) put(rig, i, older);
+  ASSERT_TRUE(rig.open().has_value());
+  for (std::size_t i = 0; i < kSuperblockCopies; ++i) {
+    EXPECT_EQ(copy(rig, i).incompat, kIncompatProducers) << i;
   }
 }
 
