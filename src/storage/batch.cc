@@ -5,6 +5,7 @@
 
 #include <penstock_generated.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace penstock::storage {
@@ -41,20 +42,40 @@ bool reserved_clear(const format::BatchHeader& h) {
   return h.codec == 0 && h.flags == 0 && h.reserved0 == 0 && h.reserved1 == 0 && h.reserved2 == 0;
 }
 
+// Bytes that are copied, and summed while they are still in the cache.
+constexpr std::size_t kCopyStep = 8 * kKiB;
+
 // A verified FlatBuffer may still share or skip bytes: condition 3 of FORMAT.md §6.
 // Nor does the verifier promise that the entries lie at a multiple of 8: hence the copies.
-bool ranges_add_up(const proto::Batch& batch) {
-  const std::uint8_t* entries = batch.records()->Data();
+bool ranges_add_up(const proto::Batch& batch, BatchShape& shape) {
   std::uint64_t at = 0;
-  for (std::size_t i = 0; i < batch.records()->size(); ++i) {
+  for (std::size_t i = 0; i < shape.count; ++i) {
     RecordEntry entry;
-    std::memcpy(&entry, entries + i * sizeof(entry), sizeof(entry));
+    std::memcpy(&entry, shape.entries + i * sizeof(entry), sizeof(entry));
     if (entry.key_offset != at) return false;
     at += entry.key_length;
     if (entry.data_offset != at) return false;
     at += entry.data_length;
+    shape.data_bytes_max = std::max(shape.data_bytes_max, entry.data_length);
   }
+  shape.payload_bytes = at;
   return at == batch.bytes()->size();
+}
+
+std::size_t seal_header(std::byte* out, const BatchFields& fields, std::size_t length,
+                        std::uint32_t count, std::uint32_t payload_crc) {
+  format::BatchHeader header;
+  header.length = static_cast<std::uint32_t>(length);
+  header.first = fields.first.raw();
+  header.arrival = fields.arrival.raw();
+  header.producer_id = fields.producer_id;
+  header.producer_epoch = fields.producer_epoch;
+  header.base_sequence = fields.base_sequence;
+  header.count = count;
+  header.payload_crc = payload_crc;
+  format::seal(header);
+  std::memcpy(out, &header, sizeof(header));
+  return sizeof(header) + length;
 }
 
 }  // namespace
@@ -88,18 +109,41 @@ std::size_t BatchWriter::finish() {
   const std::size_t length = round_up(used, std::size_t{8});
   std::memset(flat + used, 0, length - used);
 
-  format::BatchHeader header;
-  header.length = static_cast<std::uint32_t>(length);
-  header.first = fields_.first.raw();
-  header.arrival = fields_.arrival.raw();
-  header.producer_id = fields_.producer_id;
-  header.producer_epoch = fields_.producer_epoch;
-  header.base_sequence = fields_.base_sequence;
-  header.count = records_;
-  header.payload_crc = base::crc32c({flat, length});
-  format::seal(header);
-  std::memcpy(out_, &header, sizeof(header));
-  return kBatchHeaderBytes + length;
+  return seal_header(out_, fields_, length, records_, base::crc32c({flat, length}));
+}
+
+std::size_t write_verbatim_batch(std::span<std::byte> out, const BatchFields& fields,
+                                 std::span<const std::byte> flat, std::uint32_t count) {
+  PENSTOCK_ASSERT(count >= 1);
+  PENSTOCK_ASSERT(count <= kBatchRecordsMax);
+  PENSTOCK_ASSERT(flat.size() % 8 == 0);
+  PENSTOCK_ASSERT(flat.size() <= kPayloadMax);
+  PENSTOCK_ASSERT(out.size() >= kBatchHeaderBytes + flat.size());
+  std::byte* to = out.data() + kBatchHeaderBytes;
+  std::uint32_t crc = 0;
+  for (std::size_t at = 0; at < flat.size(); at += kCopyStep) {
+    const std::size_t step = std::min(kCopyStep, flat.size() - at);
+    std::memcpy(to + at, flat.data() + at, step);
+    crc = base::crc32c({to + at, step}, crc);
+  }
+  return seal_header(out.data(), fields, flat.size(), count, crc);
+}
+
+Result<BatchShape> verify_batch(std::span<const std::byte> flat) {
+  if (flat.size() > kPayloadMax) return fail(ErrorCode::kTooLarge);
+  if (flat.size() % 8 != 0) return fail(ErrorCode::kMalformed);
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(flat.data());
+  flatbuffers::Verifier verifier(bytes, flat.size());
+  if (!proto::VerifyBatchBuffer(verifier)) return fail(ErrorCode::kMalformed);
+  const proto::Batch* batch = proto::GetBatch(bytes);
+  if (batch->records() == nullptr || batch->bytes() == nullptr) return fail(ErrorCode::kMalformed);
+  BatchShape shape;
+  shape.count = batch->records()->size();
+  if (shape.count == 0 || shape.count > kBatchRecordsMax) return fail(ErrorCode::kMalformed);
+  shape.entries = reinterpret_cast<const std::byte*>(batch->records()->Data());
+  shape.payload = reinterpret_cast<const std::byte*>(batch->bytes()->Data());
+  if (!ranges_add_up(*batch, shape)) return fail(ErrorCode::kMalformed);
+  return shape;
 }
 
 Result<BatchView> BatchView::open(std::span<const std::byte> bytes, std::size_t* consumed) {
@@ -114,20 +158,16 @@ Result<BatchView> BatchView::open(std::span<const std::byte> bytes, std::size_t*
 
   const auto payload = bytes.subspan(kBatchHeaderBytes, header.length);
   if (base::crc32c(payload) != header.payload_crc) return fail(ErrorCode::kCorrupt);
-  const auto* flat = reinterpret_cast<const std::uint8_t*>(payload.data());
-  flatbuffers::Verifier verifier(flat, payload.size());
-  if (!proto::VerifyBatchBuffer(verifier)) return fail(ErrorCode::kMalformed);
-  const proto::Batch* batch = proto::GetBatch(flat);
-  if (batch->records() == nullptr || batch->bytes() == nullptr) return fail(ErrorCode::kMalformed);
-  if (batch->records()->size() != header.count) return fail(ErrorCode::kMalformed);
-  if (!ranges_add_up(*batch)) return fail(ErrorCode::kMalformed);
+  const auto shape = verify_batch(payload);
+  if (!shape) return std::unexpected(shape.error());
+  if (shape->count != header.count) return fail(ErrorCode::kMalformed);
 
   BatchView view;
   view.fields_ = {RecordIndex(header.first), WallMillis(header.arrival), header.producer_id,
                   header.producer_epoch, header.base_sequence};
   view.count_ = header.count;
-  view.entries_ = reinterpret_cast<const std::byte*>(batch->records()->Data());
-  view.payload_ = reinterpret_cast<const std::byte*>(batch->bytes()->Data());
+  view.entries_ = shape->entries;
+  view.payload_ = shape->payload;
   view.stored_ = bytes.first(kBatchHeaderBytes + header.length);
   if (consumed != nullptr) *consumed = view.stored_.size();
   return view;

@@ -64,6 +64,25 @@ struct RecordEntry {
 };
 static_assert(sizeof(RecordEntry) == kRecordEntryBytes);
 
+// What a verified FlatBuffer `penstock.proto.Batch` is made of. The pointers lead into it.
+struct BatchShape {
+  std::uint32_t count = 0;
+  std::uint32_t data_bytes_max = 0;    // of the longest record's data
+  std::size_t payload_bytes = 0;       // keys and data of all records
+  const std::byte* entries = nullptr;  // `count` times RecordEntry, at any address
+  const std::byte* payload = nullptr;
+};
+
+// Whether the bytes, of any origin, are such a FlatBuffer as a batch holds: conditions 2 and 3 of
+// FORMAT.md §6. Errors kMalformed, kTooLarge.
+[[nodiscard]] Result<BatchShape> verify_batch(std::span<const std::byte> flat);
+
+// Writes a batch of a FlatBuffer as it is: copying and CRC32C in one pass. Returns the bytes used,
+// kBatchHeaderBytes + flat.size(). No allocation.
+// REQUIRES: verify_batch(flat) said `count`; `out` has room.
+std::size_t write_verbatim_batch(std::span<std::byte> out, const BatchFields& fields,
+                                 std::span<const std::byte> flat, std::uint32_t count);
+
 // Writes header and FlatBuffer at `out` (8-byte aligned, `batch_bytes` long): one pass of copying,
 // one of CRC32C over bytes still in cache. No allocation.
 class BatchWriter {

@@ -5,6 +5,7 @@
 #include "base/crc32c.h"
 #include "storage/format.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -33,6 +34,13 @@ void check(std::span<const std::byte> bytes) {
   }
   // Ranges that add up cannot promise more than was sent.
   if (sum > consumed) std::abort();
+  // Alone, as a producer sends it, it is the same; and written again it is the same bytes.
+  const auto flat = view->stored().subspan(kBatchHeaderBytes);
+  const auto shape = verify_batch(flat);
+  if (!shape || shape->count != view->count() || shape->payload_bytes != sum) std::abort();
+  std::vector<std::byte> again(consumed);
+  if (write_verbatim_batch(again, view->fields(), flat, shape->count) != consumed) std::abort();
+  if (!std::equal(again.begin(), again.end(), bytes.begin())) std::abort();
 }
 
 }  // namespace
@@ -42,6 +50,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto bytes = std::as_writable_bytes(std::span(aligned)).first(size);
   if (size > 0) std::memcpy(bytes.data(), data, size);
   check(bytes);
+  static_cast<void>(verify_batch(bytes));
   if (size < sizeof(format::BatchHeader)) return 0;
   auto header = format::load<format::BatchHeader>(bytes);
   header.magic = format::kBatchMagic;

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 #include <penstock_generated.h>
 
+#include <algorithm>
 #include <random>
 #include <string>
 #include <vector>
@@ -206,6 +207,131 @@ TEST(Batch, CountAndReservedFieldsAreChecked) {
   EXPECT_EQ(code([](Header& h) { h.first = UINT64_MAX; }), ErrorCode::kMalformed);
   EXPECT_EQ(code([](Header& h) { h.length += 8; }), ErrorCode::kMalformed);
   EXPECT_EQ(code([](Header& h) { h.length = 0xFFFFFFF8; }), ErrorCode::kMalformed);
+}
+
+// --- As their producers sent them -----------------------------------------------------------------
+
+// What a client's FlatBuffers library makes of records, padded to 8; its layout is not our writer's.
+std::vector<std::byte> built(const std::vector<proto::RecordEntry>& entries,
+                             const std::string& payload, bool with_bytes = true) {
+  flatbuffers::FlatBufferBuilder builder;
+  flatbuffers::Offset<flatbuffers::Vector<std::uint8_t>> bytes;
+  if (with_bytes) {
+    bytes =
+        builder.CreateVector(reinterpret_cast<const std::uint8_t*>(payload.data()), payload.size());
+  }
+  const auto records = builder.CreateVectorOfStructs(entries.data(), entries.size());
+  builder.Finish(proto::CreateBatch(builder, records, bytes));
+  std::vector<std::byte> out(round_up(std::size_t{builder.GetSize()}, std::size_t{8}));
+  std::memcpy(out.data(), builder.GetBufferPointer(), builder.GetSize());
+  return out;
+}
+
+ErrorCode verdict(std::span<const std::byte> flat) {
+  const auto shape = verify_batch(flat);
+  return shape ? ErrorCode::kExists : shape.error().code;
+}
+
+TEST(VerbatimBatch, IsStoredAsItCameAndReadsBack) {
+  const std::string payload = "k1data-onek2two";
+  const std::vector<proto::RecordEntry> entries = {{0, 2, 8, 2, 0, 11, 12},
+                                                   {10, 12, 3, 2, 0, 21, 22}};
+  const auto flat = built(entries, payload);
+  const auto shape = verify_batch(flat);
+  ASSERT_TRUE(shape.has_value());
+  EXPECT_EQ(shape->count, 2U);
+  EXPECT_EQ(shape->payload_bytes, payload.size());
+  EXPECT_EQ(shape->data_bytes_max, 8U);
+  EXPECT_EQ(std::memcmp(shape->payload, payload.data(), payload.size()), 0);
+  EXPECT_EQ(std::memcmp(shape->entries, entries.data(), 2 * kRecordEntryBytes), 0);
+
+  Space space(kBatchHeaderBytes + flat.size());
+  const BatchFields fields{RecordIndex(70), WallMillis(8), 0xABCDEF0123456789, 3, 41};
+  EXPECT_EQ(write_verbatim_batch(space.bytes(), fields, flat, 2), space.bytes().size());
+  const auto view = BatchView::open(space.bytes(), nullptr);
+  ASSERT_TRUE(view.has_value());
+  EXPECT_EQ(view->fields().producer_id, 0xABCDEF0123456789);
+  EXPECT_EQ(view->fields().producer_epoch, 3U);
+  EXPECT_EQ(view->fields().base_sequence, 41U);
+  EXPECT_EQ(view->first(), RecordIndex(70));
+  EXPECT_EQ(view->arrival(), WallMillis(8));
+  const auto stored = view->stored().subspan(kBatchHeaderBytes);
+  EXPECT_TRUE(std::ranges::equal(stored, flat));
+  const RecordRef second = view->record(1);
+  EXPECT_EQ(std::string_view(reinterpret_cast<const char*>(second.data), second.data_bytes), "two");
+  EXPECT_EQ(second.hash, (base::HashKey{21, 22}));
+}
+
+// Around the step in which it copies, and far beyond.
+TEST(VerbatimBatch, OfAnyLengthHasTheChecksumOfAllOfIt) {
+  std::mt19937_64 random(9);
+  for (const std::size_t bytes : {0U, 1U, 8'100U, 8'192U, 8'300U, 16'384U, 700'001U}) {
+    std::string data(bytes, '\0');
+    for (char& c : data) c = static_cast<char>(random());
+    const auto flat = built({{0, 1, static_cast<std::uint32_t>(bytes), 1, 0, 0, 0}}, "k" + data);
+    ASSERT_EQ(verdict(flat), ErrorCode::kExists) << bytes;
+    Space space(kBatchHeaderBytes + flat.size());
+    static_cast<void>(write_verbatim_batch(space.bytes(), {}, flat, 1));
+    const auto view = BatchView::open(space.bytes(), nullptr);
+    ASSERT_TRUE(view.has_value()) << bytes;
+    const RecordRef record = view->record(0);
+    EXPECT_EQ(std::string_view(reinterpret_cast<const char*>(record.data), record.data_bytes),
+              data);
+  }
+}
+
+TEST(VerbatimBatch, AtAnyAddressIsVerifiedAlike) {
+  const auto flat = built({{0, 2, 3, 2, 0, 0, 0}, {5, 5, 2, 0, 0, 0, 0}}, "k1abcde");
+  for (std::size_t shift = 0; shift < 8; ++shift) {
+    std::vector<std::byte> moved(shift + flat.size());
+    std::ranges::copy(flat, moved.begin() + static_cast<std::ptrdiff_t>(shift));
+    const auto shape = verify_batch(std::span(moved).subspan(shift));
+    ASSERT_TRUE(shape.has_value()) << shift;
+    EXPECT_EQ(shape->payload_bytes, 7U);
+  }
+}
+
+TEST(VerbatimBatch, RangesThatShareSkipOrFallShortAreRefused) {
+  const auto with = [](std::vector<proto::RecordEntry> entries, const std::string& payload) {
+    return verdict(built(entries, payload));
+  };
+  EXPECT_EQ(with({{0, 2, 3, 2, 0, 0, 0}, {5, 6, 1, 1, 0, 0, 0}}, "k1abcXy"), ErrorCode::kExists);
+  EXPECT_EQ(with({{0, 2, 3, 2, 0, 0, 0}, {0, 2, 3, 2, 0, 0, 0}}, "k1abc"), ErrorCode::kMalformed)
+      << "two records of the same bytes";
+  EXPECT_EQ(with({{0, 1, 4, 2, 0, 0, 0}}, "k1abc"), ErrorCode::kMalformed) << "data in the key";
+  EXPECT_EQ(with({{0, 2, 3, 2, 0, 0, 0}, {4, 5, 1, 1, 0, 0, 0}}, "k1abcX"), ErrorCode::kMalformed)
+      << "a key in the data before it";
+  EXPECT_EQ(with({{0, 2, 2, 2, 0, 0, 0}}, "k1abc"), ErrorCode::kMalformed)
+      << "one byte is nobody's";
+  EXPECT_EQ(with({{0, 2, 4, 2, 0, 0, 0}}, "k1abc"), ErrorCode::kMalformed) << "one beyond the end";
+  EXPECT_EQ(with({{1, 3, 2, 2, 0, 0, 0}}, "k1abc"), ErrorCode::kMalformed) << "not from 0 on";
+  EXPECT_EQ(with({{0, 3, 2, 2, 0, 0, 0}}, "k1abc"), ErrorCode::kMalformed)
+      << "a gap behind the key";
+  EXPECT_EQ(with({{0, 2, 0xFFFFFFFF, 2, 0, 0, 0}, {1, 1, 4, 0, 0, 0, 0}}, "k1abc"),
+            ErrorCode::kMalformed)
+      << "a sum that would wrap";
+}
+
+TEST(VerbatimBatch, CountLengthAndShapeAreChecked) {
+  EXPECT_EQ(verdict({}), ErrorCode::kMalformed);
+  EXPECT_EQ(verdict(built({}, "")), ErrorCode::kMalformed) << "no record";
+  EXPECT_EQ(verdict(built({{0, 0, 0, 0, 0, 0, 0}}, "", false)), ErrorCode::kMalformed)
+      << "no bytes";
+  std::vector<proto::RecordEntry> many(kBatchRecordsMax, {0, 0, 0, 0, 0, 0, 0});
+  EXPECT_EQ(verdict(built(many, "")), ErrorCode::kExists);
+  many.emplace_back(0, 0, 0, 0, 0, 0, 0);
+  EXPECT_EQ(verdict(built(many, "")), ErrorCode::kMalformed) << "one record too many";
+  const auto good = built({{0, 1, 4, 1, 0, 0, 0}}, "kabcd");
+  ASSERT_EQ(verdict(good), ErrorCode::kExists);
+  EXPECT_EQ(verdict(std::span(good).first(good.size() - 1)), ErrorCode::kMalformed);
+  for (std::size_t size = 0; size + 8 < good.size(); size += 8) {
+    EXPECT_EQ(verdict(std::span(good).first(size)), ErrorCode::kMalformed) << size;
+  }
+  const std::size_t most = format::kBlockBytesMax - kBatchHeaderBytes;
+  std::vector<std::byte> long_one(most + 8);
+  std::ranges::copy(good, long_one.begin());
+  EXPECT_EQ(verdict(std::span(long_one).first(most)), ErrorCode::kExists) << "zeros behind it";
+  EXPECT_EQ(verdict(long_one), ErrorCode::kTooLarge);
 }
 
 // The FlatBuffer's own structure is damaged at random under checksums that are right. Whatever opens
