@@ -225,6 +225,7 @@ void CellRecovery::finish(CellRecoveryOutput& out) {
   }
   report_.bytes_scanned += window_.bytes_read();
   out.cell.cell = journal->cell;
+  out.cell.producers = table_.take_producers();
   out.cell.shards = table_.take_shards();
   out.cell.controls = std::move(controls_);
   out.cell.journal = std::move(journal);

@@ -4,7 +4,7 @@
 
 namespace penstock::storage {
 
-ShardTable::ShardTable(const CellSnapshot* snapshot) {
+ShardTable::ShardTable(const CellSnapshot* snapshot) : producers_(snapshot) {
   if (snapshot == nullptr) return;
   covered_ = snapshot->covered;
   shards_ = snapshot->shards;
@@ -53,6 +53,7 @@ void ShardTable::apply_batches(Lsn lsn, const BlockFrame& frame) {
     }
     if (!frame.body_good) lost_.push_back({key, RecordIndex(h.first_index), RecordIndex(end)});
     settle(state);
+    producers_.apply_batches(key, frame);
   }
   state.next_index = std::max(state.next_index, end);
   state.last_arrival = std::max(state.last_arrival, h.arrival_max);
@@ -62,8 +63,12 @@ void ShardTable::apply_batches(Lsn lsn, const BlockFrame& frame) {
 // passed over, TRIM only rises.
 void ShardTable::apply_control(Lsn lsn, const BlockFrame& frame) {
   const ShardKey key{StreamUid(frame.header.stream), ShardNumber(frame.header.shard)};
-  if (!frame.body_good) return;
+  if (!frame.body_good) {
+    if (lsn > covered_) producers_.forget(key);
+    return;
+  }
   const auto control = format::load<ShardControl>(frame.body);
+  if (lsn > covered_) producers_.apply_control(key, control, WallMillis(frame.header.arrival_min));
   if (control.kind == ShardControlKind::kProducer) return;  // says nothing about the shard
   if (lsn <= covered_ && find(key) == nullptr) return;
   ShardState& state = find_or_add(key);
@@ -94,6 +99,14 @@ void ShardTable::apply_control(Lsn lsn, const BlockFrame& frame) {
 void ShardTable::hole(Lsn last, std::uint64_t bytes) {
   if (last <= covered_) return;
   doubt_ += bytes / kRecordEntryBytes + 1;
+  producers_.forget_all();
+}
+
+std::vector<ProducerState> ShardTable::take_producers() {
+  std::vector<ProducerState> states = producers_.take();
+  std::erase_if(states,
+                [this](const ProducerState& state) { return find(state.shard) == nullptr; });
+  return states;
 }
 
 void ShardTable::finish() {

@@ -1,4 +1,5 @@
-// The shards' states while a cell's journal is replayed: snapshot, then frame by frame.
+// The shards' states, and those of their producers, while a cell's journal is replayed: snapshot, then
+// frame by frame.
 //
 // It also finds what is lost: a gap before a frame is a lost range, and behind a hole whose content
 // nobody knows each shard's next index is raised by what the hole can have held, unless a later frame
@@ -10,6 +11,7 @@
 
 #include "penstock/units.h"
 #include "storage/block_reader.h"
+#include "storage/producer_table.h"
 #include "storage/recovery.h"
 #include "storage/store.h"
 
@@ -30,6 +32,8 @@ class ShardTable {
   // After the last frame: settles what no frame told.
   void finish();
   [[nodiscard]] std::vector<ShardState> take_shards() { return std::move(shards_); }
+  // Of shards that exist.
+  [[nodiscard]] std::vector<ProducerState> take_producers();
   [[nodiscard]] std::vector<LostRange> take_lost() { return std::move(lost_); }
 
  private:
@@ -44,6 +48,7 @@ class ShardTable {
   std::vector<std::uint64_t> settled_;  // per shard: doubt_ when its last frame was seen
   std::unordered_map<ShardKey, std::size_t> places_;
   std::vector<LostRange> lost_;
+  ProducerTable producers_;
   std::uint64_t doubt_ = 0;  // records that holes can have held, summed up
 };
 

@@ -51,8 +51,8 @@ struct ShardState {
 struct ProducerState {
   static constexpr std::uint32_t kWindow = 8;
   struct Entry {
-    RecordIndex first;
-    WallMillis arrival;
+    RecordIndex first = {};
+    WallMillis arrival = {};
     friend bool operator==(const Entry&, const Entry&) = default;
   };
   ShardKey shard;
@@ -60,7 +60,7 @@ struct ProducerState {
   std::uint32_t epoch = 0;
   std::uint32_t last_sequence = 0;  // of its latest batch there; 0: none in this epoch
   std::uint32_t count = 0;          // of `window`, ≤ last_sequence
-  WallMillis last_used;             // when that batch arrived, or the epoch was opened
+  WallMillis last_used = {};        // when that batch arrived, or the epoch was opened
   // Oldest first: entry k is the batch of sequence last_sequence − count + 1 + k.
   std::array<Entry, kWindow> window = {};
   friend bool operator==(const ProducerState&, const ProducerState&) = default;
@@ -107,6 +107,7 @@ struct RecoveredCell {
   CellId cell;
   bool fenced = false;
   std::vector<ShardState> shards;          // snapshot plus every later frame
+  std::vector<ProducerState> producers;    // the same, of shards that exist
   std::vector<RecoveredControl> controls;  // catalogue frames of cell 0
   std::unique_ptr<RecoveredJournal> journal;
 };

@@ -31,13 +31,14 @@ namespace penstock::storage {
 
 // A body of one batch per call of `append_batch`.
 inline void append_batch(std::vector<std::byte>& body, std::uint64_t first, std::uint32_t records,
-                         std::size_t record_bytes = 20) {
+                         std::size_t record_bytes = 20, BatchFields fields = {}) {
+  fields.first = RecordIndex(first);
+  fields.arrival = WallMillis(1000);
   const std::string data(record_bytes, static_cast<char>('a' + first % 26));
   const std::size_t payload = records * (data.size() + 1);
   std::vector<std::uint64_t> space(batch_bytes(records, payload) / 8);
   const auto out = std::as_writable_bytes(std::span(space));
-  BatchWriter writer(out, {.first = RecordIndex(first), .arrival = WallMillis(1000)}, records,
-                     payload);
+  BatchWriter writer(out, fields, records, payload);
   for (std::uint32_t i = 0; i < records; ++i) {
     writer.add({.key = reinterpret_cast<const std::byte*>("k"),
                 .data = reinterpret_cast<const std::byte*>(data.data()),
@@ -58,15 +59,43 @@ struct ForgedFrame {
                           std::size_t record_bytes = 20) {
     ForgedFrame frame;
     append_batch(frame.body, first, records, record_bytes);
-    frame.header.kind = static_cast<std::uint8_t>(FrameKind::kBatches);
-    frame.header.stream = key_of(shard).stream.raw();
-    frame.header.shard = shard;
-    frame.header.first_index = first;
-    frame.header.records = records;
-    frame.header.arrival_min = 1000;
-    frame.header.arrival_max = 1000;
-    frame.header.body_crc = *format::frame_body_crc(frame.body);
+    frame.sum(shard, first, records);
     return frame;
+  }
+  // `batches` of one record each, with sequences from `sequence` on.
+  static ForgedFrame produced(std::uint32_t shard, std::uint64_t first, std::uint64_t producer,
+                              std::uint32_t epoch, std::uint32_t sequence,
+                              std::uint32_t batches = 1) {
+    ForgedFrame frame;
+    for (std::uint32_t i = 0; i < batches; ++i) {
+      append_batch(frame.body, first + i, 1, 20,
+                   {.first = {},
+                    .arrival = {},
+                    .producer_id = producer,
+                    .producer_epoch = epoch,
+                    .base_sequence = sequence + i});
+    }
+    frame.sum(shard, first, batches);
+    return frame;
+  }
+  static ForgedFrame opening(std::uint32_t shard, std::uint64_t producer, std::uint32_t epoch) {
+    ShardControl opening;
+    opening.kind = ShardControlKind::kProducer;
+    opening.range_begin[0] = producer;
+    opening.range_begin[1] = epoch;
+    ForgedFrame frame = control(shard, opening);
+    frame.header.arrival_min = frame.header.arrival_max = 900;
+    return frame;
+  }
+  void sum(std::uint32_t shard, std::uint64_t first, std::uint32_t records) {
+    header.kind = static_cast<std::uint8_t>(FrameKind::kBatches);
+    header.stream = key_of(shard).stream.raw();
+    header.shard = shard;
+    header.first_index = first;
+    header.records = records;
+    header.arrival_min = 1000;
+    header.arrival_max = 1000;
+    header.body_crc = *format::frame_body_crc(body);
   }
   static ForgedFrame control(std::uint32_t shard, const ShardControl& control) {
     ForgedFrame frame;
