@@ -179,9 +179,9 @@ TEST(RecoveryProducers, ALostFrameCostsThoseOfItsShard) {
   for (const bool control : {false, true}) {
     Forged f;
     f.block({ForgedFrame::opening(1, kOne, 1), ForgedFrame::opening(2, kOne, 1)});
-    const Placed block = f.block({control ? ForgedFrame::opening(1, kTwo, 1)
-                                          : ForgedFrame::produced(1, 0, kTwo, 1, 1),
-                                  ForgedFrame::produced(2, 0, kOne, 1, 1)});
+    const Placed block = f.block(
+        {control ? ForgedFrame::opening(1, kTwo, 1) : ForgedFrame::produced(1, 0, kTwo, 1, 1),
+         ForgedFrame::produced(2, 0, kOne, 1, 1)});
     f.forge->idle();
     f.rig.flip(f.forge->name(), block.offset + 128 + 96 + 16);
     ASSERT_TRUE(f.rig.open().has_value());
