@@ -48,8 +48,7 @@ bool Cell::take(PutEntry& entry, Shard* shard, Nanos now) {
       shard->refusing = entry.request->serial;
       shard->refusal = error == ErrorCode::kThrottled ? ErrorCode::kThrottledInCall : error;
     }
-    const bool throttled = error == ErrorCode::kThrottled || error == ErrorCode::kThrottledInCall;
-    ++(throttled ? counters_.records_throttled : counters_.records_refused);
+    count_refused(error, entry.records());
     return false;
   };
   // A fenced cell could not store the opening of a shard that the catalogue has already shown: no
@@ -70,6 +69,15 @@ bool Cell::take(PutEntry& entry, Shard* shard, Nanos now) {
   pending_bytes_ += entry.payload_bytes();
   if (!shard->touched) touch(*shard);
   return true;
+}
+
+void Cell::count_refused(ErrorCode error, std::uint32_t records) {
+  const bool throttled = error == ErrorCode::kThrottled || error == ErrorCode::kThrottledInCall;
+  if (error == ErrorCode::kUnknownOutcome) {
+    counters_.records_unknown += records;
+  } else if (error != ErrorCode::kWrongShard) {  // then the right one is asked
+    (throttled ? counters_.records_throttled : counters_.records_refused) += records;
+  }
 }
 
 void Cell::touch(Shard& shard) {
@@ -130,11 +138,9 @@ void Cell::settle_ticket(Ticket& ticket, const Result<>& outcome, Nanos now) {
   if (ticket.entries > 0) {
     for (PutEntry* entry = ticket.head; entry != nullptr; entry = entry->next) {
       entry->stored = durable;
-      if (!durable) entry->error = outcome.error().code;
-    }
-    if (!durable) {
-      const bool unknown = outcome.error().code == ErrorCode::kUnknownOutcome;
-      (unknown ? counters_.records_unknown : counters_.records_refused) += ticket.entries;
+      if (durable) continue;
+      entry->error = outcome.error().code;
+      count_refused(entry->error, entry->records());
     }
     outlet_.settled(ticket.head, ticket.entries, now);
   }
@@ -160,10 +166,7 @@ void Cell::refuse(PutEntry& entry, ErrorCode error, Nanos now) {
   entry.next = nullptr;
   entry.stored = false;
   entry.error = error;
-  if (error == ErrorCode::kUnknownOutcome) ++counters_.records_unknown;
-  if (error != ErrorCode::kUnknownOutcome && error != ErrorCode::kWrongShard) {
-    ++counters_.records_refused;  // of a wrong shard, the front door asks the right one
-  }
+  count_refused(error, entry.records());
   outlet_.settled(&entry, 1, now);
 }
 
@@ -230,6 +233,7 @@ void Cell::expire(Nanos now) {
     shard->pending_tail = kept.tail;
     shard->pending_deadline = kept.deadline;
     shard->pending_count = kept.entries;
+    shard->pending_batches = kept.batches;
     shard->pending_bytes = kept.bytes;
   }
 }
@@ -246,6 +250,7 @@ Cell::Kept Cell::refuse_late(PutEntry* entry, ErrorCode error, Nanos now) {
       (kept.tail == nullptr ? kept.head : kept.tail->next) = entry;
       kept.tail = entry;
       ++kept.entries;
+      if (entry->batch != nullptr) ++kept.batches;
       kept.bytes += entry->payload_bytes();
       kept.deadline = std::min(kept.deadline, entry->request->deadline);
     }

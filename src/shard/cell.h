@@ -64,7 +64,10 @@ class Cell {
 
   // Takes an entry for a shard of this cell: pending, or refused at once with its outcome set
   // (then the result is false and the caller has it back). `shard` may be null: no such shard here.
+  // REQUIRES: the entry is a record.
   [[nodiscard]] bool take(PutEntry& entry, Shard* shard, Nanos now);
+  // The same for a batch.
+  [[nodiscard]] bool take_batch(PutEntry& entry, Shard* shard, Nanos now);
   void read(ReadRequest& request, Nanos now, WallMillis wall);
   void command(CellCommand& command, Nanos now, WallMillis wall);
 
@@ -97,6 +100,15 @@ class Cell {
     Nanos deadline = runtime::kNever;  // no entry's is earlier
     std::vector<Placed> placed;
     std::vector<CellCommand*> commands;
+
+    // A list of entries of which none has an earlier deadline than that.
+    void append(PutEntry& first, PutEntry& last, std::uint32_t count, Nanos earliest) {
+      (tail == nullptr ? head : tail->next) = &first;
+      tail = &last;
+      last.next = nullptr;
+      entries += count;
+      deadline = std::min(deadline, earliest);
+    }
   };
   static constexpr std::size_t kTickets = 16;
   static constexpr std::size_t kPlacedPerBlock = 8192;
@@ -106,6 +118,7 @@ class Cell {
     PutEntry* head = nullptr;
     PutEntry* tail = nullptr;
     std::uint32_t entries = 0;
+    std::uint32_t batches = 0;
     std::size_t bytes = 0;
     Nanos deadline = runtime::kNever;
   };
@@ -115,8 +128,18 @@ class Cell {
     std::size_t payload = 0;  // bytes of keys and data
   };
 
+  [[nodiscard]] static Piece first_piece(const PutEntry* head, const PutEntry* end,
+                                         std::size_t bytes_max);
   [[nodiscard]] static Piece first_piece(const Shard& shard, std::size_t bytes_max);
   void place_shard(Shard& shard, WallMillis wall);
+  // The same where some entries are batches.
+  void place_mixed(Shard& shard, WallMillis wall);
+  // Each writes one batch and returns the bytes used.
+  [[nodiscard]] std::size_t write_piece(Shard& shard, const Piece& piece, std::span<std::byte> room,
+                                        WallMillis arrival);
+  [[nodiscard]] std::size_t write_batch(Shard& shard, std::span<std::byte> room,
+                                        WallMillis arrival);
+  void close_frame(Shard& shard, RecordIndex first, WallMillis arrival, std::size_t bytes);
   [[nodiscard]] bool place_command(CellCommand& command);
   // Where the journal takes it, and there is one: the open block. False: it must wait.
   bool submit(Nanos now, WallMillis wall);
@@ -130,6 +153,8 @@ class Cell {
   void refuse_pending(Shard& shard, ErrorCode error, Nanos now);
   void refuse_commands(ErrorCode error, Nanos now);
   void refuse(PutEntry& entry, ErrorCode error, Nanos now);
+  void count_refused(ErrorCode error, std::uint32_t records);
+  [[nodiscard]] PutEntry& take_first(Shard& shard);
   [[nodiscard]] Kept refuse_late(PutEntry* entry, ErrorCode error, Nanos now);
   void touch(Shard& shard);
   void apply_open(CellCommand& command, Nanos now);

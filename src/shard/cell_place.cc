@@ -61,14 +61,10 @@ runtime::WorkCount Cell::place(Nanos now, WallMillis wall) {
   return work;
 }
 
-// As many of the shard's first entries as one batch of so many bytes takes; at least one.
-Cell::Piece Cell::first_piece(const Shard& shard, std::size_t bytes_max) {
-  if (shard.pending_count <= storage::kBatchRecordsMax &&
-      storage::batch_bytes(shard.pending_count, shard.pending_bytes) <= bytes_max) {
-    return {shard.pending_count, shard.pending_bytes};
-  }
+// As many of the entries from `head` on, up to `end`, as one batch of so many bytes takes; at least one.
+Cell::Piece Cell::first_piece(const PutEntry* head, const PutEntry* end, std::size_t bytes_max) {
   Piece piece;
-  for (const PutEntry* e = shard.pending_head; e != nullptr; e = e->next) {
+  for (const PutEntry* e = head; e != end; e = e->next) {
     const std::size_t payload = piece.payload + e->payload_bytes();
     const bool fits = piece.records < storage::kBatchRecordsMax &&
                       storage::batch_bytes(piece.records + 1, payload) <= bytes_max;
@@ -79,9 +75,18 @@ Cell::Piece Cell::first_piece(const Shard& shard, std::size_t bytes_max) {
   return piece;
 }
 
+Cell::Piece Cell::first_piece(const Shard& shard, std::size_t bytes_max) {
+  if (shard.pending_count <= storage::kBatchRecordsMax &&
+      storage::batch_bytes(shard.pending_count, shard.pending_bytes) <= bytes_max) {
+    return {shard.pending_count, shard.pending_bytes};
+  }
+  return first_piece(shard.pending_head, nullptr, bytes_max);
+}
+
 // Moves as many of the shard's entries into the open block as it has room for.
 void Cell::place_shard(Shard& shard, WallMillis wall) {
   if (shard.pending_head == nullptr) return;
+  if (shard.pending_batches > 0) return place_mixed(shard, wall);
   Piece piece = first_piece(shard, options_.block_target);
   const std::span<std::byte> room =
       journal_.open_frame(storage::batch_bytes(1, shard.pending_head->payload_bytes()),
@@ -92,11 +97,16 @@ void Cell::place_shard(Shard& shard, WallMillis wall) {
   }
   const WallMillis arrival = std::max(shard.last_arrival, wall);
   const RecordIndex first = shard.next;
-  storage::BatchWriter batch(room, {.first = first, .arrival = arrival}, piece.records,
+  close_frame(shard, first, arrival, write_piece(shard, piece, room, arrival));
+}
+
+std::size_t Cell::write_piece(Shard& shard, const Piece& piece, std::span<std::byte> room,
+                              WallMillis arrival) {
+  storage::BatchWriter batch(room, {.first = shard.next, .arrival = arrival}, piece.records,
                              piece.payload);
   PutEntry* entry = shard.pending_head;
   PutEntry* last = entry;
-  RecordIndex index = first;
+  RecordIndex index = shard.next;
   batch.add_all([&]() -> const storage::RecordRef& {
     last = entry;
     entry = entry->next;
@@ -105,27 +115,29 @@ void Cell::place_shard(Shard& shard, WallMillis wall) {
     ++index;
     return last->record;
   });
-  Ticket& ticket = open_ticket();
-  (ticket.tail == nullptr ? ticket.head : ticket.tail->next) = shard.pending_head;
-  ticket.tail = last;
-  ticket.entries += piece.records;
-  ticket.deadline = std::min(ticket.deadline, shard.pending_deadline);
+  PutEntry& head = *shard.pending_head;
+  const Nanos deadline = shard.pending_deadline;
   shard.drop_front(*last, piece.records, piece.payload);
   pending_bytes_ -= piece.payload;
-  last->next = nullptr;
+  open_ticket().append(head, *last, piece.records, deadline);
   shard.next = index;
+  counters_.records_in += piece.records;
+  counters_.bytes_in += piece.payload;
+  return batch.finish();
+}
+
+// The frame has the shard's records from `first` on.
+void Cell::close_frame(Shard& shard, RecordIndex first, WallMillis arrival, std::size_t bytes) {
   shard.last_arrival = arrival;
   journal_.close_frame({.kind = storage::FrameKind::kBatches,
                         .shard = shard.key,
                         .first = first,
-                        .records = piece.records,
+                        .records = static_cast<std::uint32_t>(shard.next - first),
                         .arrival_min = arrival,
                         .arrival_max = arrival},
-                       batch.finish());
-  ticket.placed.push_back({&shard, shard.next, arrival});
+                       bytes);
+  open_ticket().placed.push_back({&shard, shard.next, arrival});
   ++shard.frames_under_way;
-  counters_.records_in += piece.records;
-  counters_.bytes_in += piece.payload;
 }
 
 // False when the open block has no room for it.

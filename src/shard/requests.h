@@ -5,7 +5,8 @@
 //            the data plane, on whatever core. `done` runs on the asking core, never inside `put`/`read`
 // Allocates  never
 // Errors     per entry: kThrottled, kThrottledInCall, kJournalFull, kFenced, kOverloaded, kStopping:
-//            certainly not stored. kUnknownOutcome: 0 or 1 copy
+//            certainly not stored. kUnknownOutcome: 0 or 1 copy. Batches besides: kWrongShard, kTooLarge,
+//            kSequenceGap, kSequenceOld, kProducerFenced, kProducerUnknown
 #pragma once
 
 #include "penstock/ids.h"
@@ -24,23 +25,49 @@ struct PutRequest;
 struct PutParcel;
 class Cell;
 
+// A whole batch, as its producer sent it: a FlatBuffer that `storage::verify_batch` has passed. It is
+// stored verbatim, and admitted or refused as one.
+//
+// An idempotent producer numbers its batches in each shard, from 1 in each epoch, and opens an epoch
+// before the first. A batch that it sends again while it is among its last eight there is not stored
+// again: the entry is `stored`, `repeated`, and says where the batch lies. A refusal is of this attempt
+// alone: it says nothing of earlier ones of the same sequence.
+struct BatchPut {
+  std::span<const std::byte> bytes;  // stay valid until `done`
+  std::uint32_t count = 0;           // of records
+  std::uint32_t payload_bytes = 0;
+  std::uint64_t producer = 0;  // 0: not of an idempotent producer
+  std::uint32_t epoch = 0;
+  std::uint32_t sequence = 0;
+};
+
 struct PutEntry {
-  storage::RecordRef record;  // in: bytes stay valid until `done`
+  storage::RecordRef record;        // in: bytes stay valid until `done`
+  const BatchPut* batch = nullptr;  // in, by `carry`: a batch in place of the record; as long
   // The data plane's, from `put` to `done`.
   PutRequest* request = nullptr;
   PutParcel* parcel = nullptr;
   PutEntry* next = nullptr;
   // Out. `stored` false: `error` says why.
   bool stored = false;
+  bool repeated = false;  // a batch that was placed before: `index` and `arrival` are those of then
   ErrorCode error = ErrorCode::kUnknownOutcome;
-  ShardNumber shard;
+  ShardNumber shard;  // of a batch: in
   std::int64_t shard_created_second = 0;
-  RecordIndex index;
+  RecordIndex index;  // of a batch: its first
   WallMillis arrival;
 
+  // Makes it that batch's, for that shard. The record then only says how long it is.
+  void carry(const BatchPut& put, ShardNumber to) {
+    record = {};
+    record.data_bytes = put.payload_bytes;
+    batch = &put;
+    shard = to;
+  }
   [[nodiscard]] std::size_t payload_bytes() const {
     return std::size_t{record.key_bytes} + record.data_bytes;
   }
+  [[nodiscard]] std::uint32_t records() const { return batch == nullptr ? 1 : batch->count; }
 };
 
 struct PutRequest {

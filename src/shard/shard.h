@@ -43,6 +43,7 @@ struct Shard {
   Nanos pending_deadline = runtime::kNever;  // no pending entry's is earlier
   std::size_t pending_bytes = 0;             // of keys and data
   std::uint32_t pending_count = 0;
+  std::uint32_t pending_batches = 0;  // of these entries, those that are batches
   Shard* next_touched = nullptr;
   std::uint32_t frames_under_way = 0;  // its frames in blocks that are not settled
   std::uint32_t reads_in_flight = 0;
@@ -66,7 +67,8 @@ struct Shard {
     pending_bytes += entry.payload_bytes();
     ++pending_count;
   }
-  // The first `count` entries, of so many bytes, of which `last` is the last, belong to someone else.
+  // The first `count` entries, records of so many bytes, of which `last` is the last, belong to someone
+  // else.
   void drop_front(PutEntry& last, std::uint32_t count, std::size_t bytes) {
     PENSTOCK_ASSERT(count <= pending_count);
     pending_head = last.next;
@@ -77,6 +79,7 @@ struct Shard {
   PutEntry& pop() {
     PENSTOCK_ASSERT(pending_head != nullptr);
     PutEntry& entry = *pending_head;
+    if (entry.batch != nullptr) --pending_batches;
     drop_front(entry, 1, entry.payload_bytes());
     return entry;
   }

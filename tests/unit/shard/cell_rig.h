@@ -43,6 +43,54 @@ struct Call {
   std::vector<PutEntry> entries;
 };
 
+// What a producer sends: a FlatBuffer of so many records, `text` in each, followed by its number.
+[[nodiscard]] inline std::vector<std::byte> flat_batch(const std::vector<std::string>& texts) {
+  std::size_t payload = 0;
+  for (const std::string& text : texts) payload += 1 + text.size();
+  std::vector<std::uint64_t> space(storage::batch_bytes(texts.size(), payload) / 8);
+  const auto out = std::as_writable_bytes(std::span(space));
+  storage::BatchWriter writer(out, {}, static_cast<std::uint32_t>(texts.size()), payload);
+  for (const std::string& text : texts) {
+    writer.add({.key = reinterpret_cast<const std::byte*>("k"),
+                .data = reinterpret_cast<const std::byte*>(text.data()),
+                .data_bytes = static_cast<std::uint32_t>(text.size()),
+                .key_bytes = 1,
+                .flags = 0,
+                .hash = {}});
+  }
+  const auto flat = out.first(writer.finish()).subspan(storage::kBatchHeaderBytes);
+  return {flat.begin(), flat.end()};
+}
+
+// One batch for one shard. Producer 0: of nobody in particular.
+struct BatchCall {
+  BatchCall(std::uint64_t serial, std::size_t count, const std::string& text,
+            std::uint64_t producer = 0, std::uint32_t epoch = 0, std::uint32_t sequence = 0,
+            Nanos deadline = Nanos(INT64_MAX)) {
+    for (std::size_t i = 0; i < count; ++i) texts.push_back(text + std::to_string(i));
+    flat = flat_batch(texts);
+    const auto shape = storage::verify_batch(flat);
+    EXPECT_TRUE(shape.has_value());
+    put = {.bytes = flat,
+           .count = shape->count,
+           .payload_bytes = static_cast<std::uint32_t>(shape->payload_bytes),
+           .producer = producer,
+           .epoch = epoch,
+           .sequence = sequence};
+    request.serial = serial;
+    request.deadline = deadline;
+    entry.request = &request;
+    entry.carry(put, {});
+  }
+  BatchCall(const BatchCall&) = delete;
+  BatchCall& operator=(const BatchCall&) = delete;
+  PutRequest request;
+  std::vector<std::string> texts;
+  std::vector<std::byte> flat;
+  BatchPut put;
+  PutEntry entry;
+};
+
 class TextSink final : public storage::BatchSink {
  public:
   Taken on_batch(const storage::BatchView& batch, std::uint32_t from,
@@ -135,6 +183,9 @@ class CellRig final : public Cell::Outlet {
       taken += cell->take(entry, cell->find(shard), time.now()) ? 1 : 0;
     }
     return taken;
+  }
+  bool take(BatchCall& call, ShardKey shard) {
+    return cell->take_batch(call.entry, cell->find(shard), time.now());
   }
   Result<> command(CellCommand& command) {
     cell->command(command, time.now(), wall());
