@@ -28,6 +28,7 @@ DataCore::DataCore(const Parts& parts, std::size_t cores)
   }
   answered_.reserve(kParcels);
   reads_done_.reserve(kParcels);
+  producers_done_.reserve(kParcels);
   parked_.reserve(kParcels);
   retrying_.reserve(kParcels);
 }
@@ -75,7 +76,8 @@ Nanos DataCore::next_deadline() const {
 }
 
 bool DataCore::quiet() const {
-  return puts_under_way_ == 0 && reads_under_way_ == 0 && post_.outbox_empty() &&
+  return puts_under_way_ == 0 && reads_under_way_ == 0 && producers_under_way_ == 0 &&
+         post_.outbox_empty() &&
          std::ranges::all_of(cells_, [](const auto& cell) { return cell->quiet(); });
 }
 
@@ -92,6 +94,11 @@ runtime::WorkCount DataCore::answer(Nanos now) {
     reads_done_[i]->done(*reads_done_[i], now);
   }
   reads_done_.clear();
+  for (std::size_t i = 0; i < producers_done_.size(); ++i, ++work) {
+    --producers_under_way_;
+    producers_done_[i]->done(*producers_done_[i], now);
+  }
+  producers_done_.clear();
   return work;
 }
 

@@ -114,6 +114,7 @@ class DataCore final : public runtime::Agent, public shard::DataPlane, private s
   void settled(shard::PutEntry* list, std::uint32_t count, Nanos now) override;
   void finished(shard::CellCommand& command, Nanos now) override;
   void finished(shard::ReadRequest& request, Nanos now) override;
+  void finished(shard::ProducerRequest& request, Nanos now) override;
 
   void route(shard::PutRequest& request, bool misrouted_only, Nanos now);
   [[nodiscard]] shard::PutParcel* begin_parcel(shard::PutRequest& request, CoreId owner);
@@ -131,6 +132,7 @@ class DataCore final : public runtime::Agent, public shard::DataPlane, private s
   static void on_parcel_home(void* target, void* item, Nanos now);
   static void on_read(void* target, void* item, Nanos now);
   static void on_read_home(void* target, void* item, Nanos now);
+  static void on_producer_home(void* target, void* item, Nanos now);
 
   CoreId self_;
   CoreId service_;
@@ -147,11 +149,12 @@ class DataCore final : public runtime::Agent, public shard::DataPlane, private s
   std::vector<shard::PutParcel> parcels_;
   shard::PutParcel* free_parcels_ = nullptr;
   std::size_t parcels_out_ = 0;
-  std::vector<shard::PutParcel*> routing_;       // by owner, while one put is routed
-  std::vector<shard::PutRequest*> answered_;     // `done` is due
-  std::vector<shard::ReadRequest*> reads_done_;  // the same
-  std::vector<shard::PutRequest*> parked_;       // wait for a newer map
-  std::vector<shard::PutRequest*> retrying_;     // parked ones while they are walked
+  std::vector<shard::PutParcel*> routing_;               // by owner, while one put is routed
+  std::vector<shard::PutRequest*> answered_;             // `done` is due
+  std::vector<shard::ReadRequest*> reads_done_;          // the same
+  std::vector<shard::ProducerRequest*> producers_done_;  // the same
+  std::vector<shard::PutRequest*> parked_;               // wait for a newer map
+  std::vector<shard::PutRequest*> retrying_;             // parked ones while they are walked
   Nanos next_expiry_;
   Nanos turn_now_;
   WallMillis turn_wall_;
@@ -159,6 +162,7 @@ class DataCore final : public runtime::Agent, public shard::DataPlane, private s
   std::uint64_t next_serial_ = 1;
   std::size_t puts_under_way_ = 0;
   std::size_t reads_under_way_ = 0;
+  std::size_t producers_under_way_ = 0;
 };
 
 }  // namespace penstock::ingest

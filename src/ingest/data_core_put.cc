@@ -216,6 +216,23 @@ void DataCore::on_read_home(void* target, void* item, Nanos) {
   core.reads_done_.push_back(static_cast<shard::ReadRequest*>(item));
 }
 
+// --- Producers ------------------------------------------------------------------------------------
+
+void DataCore::finished(shard::ProducerRequest& request, Nanos) {
+  if (request.home == self_) {
+    producers_done_.push_back(&request);
+  } else {
+    post_.send(request.home, {&DataCore::on_producer_home, peers_[request.home.raw()], &request});
+  }
+}
+
+void DataCore::on_producer_home(void* target, void* item, Nanos) {
+  auto& core = *static_cast<DataCore*>(target);
+  core.producers_done_.push_back(static_cast<shard::ProducerRequest*>(item));
+}
+
+// --- Commands -------------------------------------------------------------------------------------
+
 void DataCore::finished(shard::CellCommand& command, Nanos) {
   if (command.kind == shard::CommandKind::kTrimShard && command.control.index == UINT64_MAX) {
     const auto at = local_.find(command.shard.stream);  // the shard may be gone from memory

@@ -9,13 +9,19 @@
 namespace penstock::shard {
 
 Cell::Cell(const storage::JournalOptions& options, storage::RecoveredCell recovered,
-           runtime::DiskQueue& writes, runtime::DiskQueue& reads, Outlet& outlet)
+           runtime::DiskQueue& writes, runtime::DiskQueue& reads, Outlet& outlet,
+           std::uint32_t producers_max)
     : id_(options.cell),
       options_(options),
       outlet_(outlet),
       journal_(options, std::move(*recovered.journal), writes, reads),
+      producers_(producers_max),
       covered_(journal_.durable()) {
-  for (Ticket& ticket : tickets_) ticket.placed.reserve(kPlacedPerBlock);
+  for (Ticket& ticket : tickets_) {
+    ticket.placed.reserve(kPlacedPerBlock);
+    ticket.marks.reserve(kMarksPerBlock);
+  }
+  producers_.load(recovered.producers);
   for (const storage::ShardState& state : recovered.shards) {
     auto shard = std::make_unique<Shard>();
     shard->key = state.shard;
@@ -92,11 +98,14 @@ void Cell::touch(Shard& shard) {
 }
 
 bool Cell::quiet() const {
-  return touched_head_ == nullptr && commands_.empty() && ticket_count_ == 0 && journal_.quiet();
+  return touched_head_ == nullptr && commands_.empty() && openings_ == nullptr &&
+         ticket_count_ == 0 && journal_.quiet();
 }
 
 void Cell::remove_if_idle(Shard& shard) {
-  if (shard.removed && shard.idle()) shards_.erase(shard.key);
+  if (!shard.removed || !shard.idle()) return;
+  producers_.remove(shard.key);
+  shards_.erase(shard.key);
 }
 
 // --- Settling -------------------------------------------------------------------------------------
@@ -125,6 +134,7 @@ runtime::WorkCount Cell::settle(Nanos now, WallMillis wall) {
 
 void Cell::settle_ticket(Ticket& ticket, const Result<>& outcome, Nanos now) {
   const bool durable = outcome.has_value();
+  if (!ticket.marks.empty() || ticket.openings != nullptr) settle_producers(ticket, outcome, now);
   for (const Placed& placed : ticket.placed) {
     Shard& shard = *placed.shard;
     --shard.frames_under_way;
@@ -139,7 +149,8 @@ void Cell::settle_ticket(Ticket& ticket, const Result<>& outcome, Nanos now) {
     for (PutEntry* entry = ticket.head; entry != nullptr; entry = entry->next) {
       entry->stored = durable;
       if (durable) continue;
-      entry->error = outcome.error().code;
+      // What it repeats may be stored, though this block is not.
+      entry->error = entry->repeated ? ErrorCode::kUnknownOutcome : outcome.error().code;
       count_refused(entry->error, entry->records());
     }
     outlet_.settled(ticket.head, ticket.entries, now);
@@ -187,6 +198,7 @@ void Cell::fail_all(Nanos now) {
 void Cell::refuse_all(Nanos now) {
   refuse_pending(ErrorCode::kFenced, now);
   refuse_commands(ErrorCode::kFenced, now);
+  refuse_openings(ErrorCode::kFenced);
 }
 
 void Cell::refuse_commands(ErrorCode error, Nanos now) {

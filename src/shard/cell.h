@@ -18,6 +18,7 @@
 #include "penstock/units.h"
 #include "runtime/work.h"
 #include "shard/commands.h"
+#include "shard/producers.h"
 #include "shard/requests.h"
 #include "shard/shard.h"
 #include "storage/journal.h"
@@ -53,10 +54,12 @@ class Cell {
     virtual void settled(PutEntry* list, std::uint32_t count, Nanos now) = 0;
     virtual void finished(CellCommand& command, Nanos now) = 0;
     virtual void finished(ReadRequest& request, Nanos now) = 0;
+    virtual void finished(ProducerRequest& request, Nanos now) = 0;
   };
 
   Cell(const storage::JournalOptions& options, storage::RecoveredCell recovered,
-       runtime::DiskQueue& writes, runtime::DiskQueue& reads, Outlet& outlet);
+       runtime::DiskQueue& writes, runtime::DiskQueue& reads, Outlet& outlet,
+       std::uint32_t producers_max = kProducersMax);
   ~Cell();
 
   [[nodiscard]] CellId id() const { return id_; }
@@ -69,6 +72,7 @@ class Cell {
   // The same for a batch.
   [[nodiscard]] bool take_batch(PutEntry& entry, Shard* shard, Nanos now);
   void read(ReadRequest& request, Nanos now, WallMillis wall);
+  void open_producer(ProducerRequest& request, Nanos now, WallMillis wall);
   void command(CellCommand& command, Nanos now, WallMillis wall);
 
   [[nodiscard]] runtime::WorkCount settle(Nanos now, WallMillis wall);
@@ -92,6 +96,10 @@ class Cell {
     RecordIndex next;
     WallMillis arrival;
   };
+  struct Mark {
+    ProducerWindow* window;
+    std::uint32_t sequence;
+  };
   struct Ticket {
     Lsn lsn;
     PutEntry* head = nullptr;
@@ -99,7 +107,9 @@ class Cell {
     std::uint32_t entries = 0;
     Nanos deadline = runtime::kNever;  // no entry's is earlier
     std::vector<Placed> placed;
+    std::vector<Mark> marks;  // its batches of idempotent producers
     std::vector<CellCommand*> commands;
+    ProducerRequest* openings = nullptr;  // answered when it is durable, latest first
 
     // A list of entries of which none has an earlier deadline than that.
     void append(PutEntry& first, PutEntry& last, std::uint32_t count, Nanos earliest) {
@@ -112,6 +122,7 @@ class Cell {
   };
   static constexpr std::size_t kTickets = 16;
   static constexpr std::size_t kPlacedPerBlock = 8192;
+  static constexpr std::size_t kMarksPerBlock = 8192;
   static constexpr std::size_t kRunsPerDescribe =
       std::size_t{16} * 1024;  // some tenths of a millisecond
   struct Kept {
@@ -141,17 +152,31 @@ class Cell {
                                         WallMillis arrival);
   void close_frame(Shard& shard, RecordIndex first, WallMillis arrival, std::size_t bytes);
   [[nodiscard]] bool place_command(CellCommand& command);
+  // Whether the shard's first entry, a batch, is to be placed. Else it is gone from there: it has its
+  // outcome, or awaits that of the batch that it repeats.
+  [[nodiscard]] bool to_be_placed(Shard& shard);
+  void repeat(PutEntry& entry, const Shard& shard, const ProducerWindow::Entry& first);
+  // Whether the request needs no frame: it is answered, or will be with a block under way.
+  [[nodiscard]] bool resolve(ProducerRequest& request);
+  [[nodiscard]] bool resolve_closed(ProducerRequest& request, const ProducerWindow* window);
+  // False: the open block is full and cannot leave yet.
+  [[nodiscard]] bool place_openings(Nanos now, WallMillis wall);
+  [[nodiscard]] bool place_opening(ProducerRequest& request);
+  void settle_producers(Ticket& ticket, const Result<>& outcome, Nanos now);
+  void answer(ProducerRequest& request, Result<> outcome);
   // Where the journal takes it, and there is one: the open block. False: it must wait.
   bool submit(Nanos now, WallMillis wall);
   // The same for a block that takes no more: what comes later does not try it again.
   [[nodiscard]] bool submit_full(Nanos now, WallMillis wall);
   [[nodiscard]] Ticket& open_ticket();
+  [[nodiscard]] Ticket& newest_ticket();
   void settle_ticket(Ticket& ticket, const Result<>& outcome, Nanos now);
   void fail_all(Nanos now);
   void refuse_all(Nanos now);
   void refuse_pending(ErrorCode error, Nanos now);
   void refuse_pending(Shard& shard, ErrorCode error, Nanos now);
   void refuse_commands(ErrorCode error, Nanos now);
+  void refuse_openings(ErrorCode error);
   void refuse(PutEntry& entry, ErrorCode error, Nanos now);
   void count_refused(ErrorCode error, std::uint32_t records);
   [[nodiscard]] PutEntry& take_first(Shard& shard);
@@ -180,8 +205,11 @@ class Cell {
 
   Shard* touched_head_ = nullptr;
   Shard* touched_tail_ = nullptr;
-  std::size_t pending_bytes_ = 0;      // of keys and data, of all shards
-  std::deque<CellCommand*> commands_;  // waiting for a block
+  std::size_t pending_bytes_ = 0;        // of keys and data, of all shards
+  std::deque<CellCommand*> commands_;    // waiting for a block
+  ProducerRequest* openings_ = nullptr;  // the same
+  ProducerRequest* last_opening_ = nullptr;
+  ProducerWindows producers_;
   std::array<Ticket, kTickets> tickets_;
   std::size_t first_ticket_ = 0;  // oldest in flight
   std::size_t ticket_count_ = 0;  // in flight, the open one included

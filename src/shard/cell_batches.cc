@@ -7,25 +7,25 @@
 #include <algorithm>
 
 namespace penstock::shard {
-namespace {
-
-// What the entry takes at least, as the first of a batch.
-std::size_t bytes_of(const PutEntry& entry) {
-  return entry.batch != nullptr ? storage::kBatchHeaderBytes + entry.batch->bytes.size()
-                                : storage::batch_bytes(1, entry.payload_bytes());
-}
-
-}  // namespace
 
 bool Cell::take_batch(PutEntry& entry, Shard* shard, Nanos now) {
   PENSTOCK_ASSERT(entry.batch != nullptr);
   const BatchPut& batch = *entry.batch;
   entry.repeated = false;
-  if (bytes_of(entry) > journal_.frame_body_max()) {
+  const auto refused = [&](ErrorCode error) {
     entry.stored = false;
-    entry.error = ErrorCode::kTooLarge;
-    count_refused(entry.error, batch.count);
+    entry.error = error;
+    count_refused(error, batch.count);
     return false;
+  };
+  if (storage::kBatchHeaderBytes + batch.bytes.size() > journal_.frame_body_max())
+    return refused(ErrorCode::kTooLarge);
+  // What an opening under way may change by its turn is not the producer's to count on.
+  if (batch.producer != 0 && shard != nullptr && shard->life == ShardLife::kOpen && !failed_) {
+    const ProducerWindow* window = producers_.find(shard->key, batch.producer);
+    if (const auto open = ProducerWindows::check(window, batch.epoch); !open) {
+      return refused(open.error().code);
+    }
   }
   if (!take(entry, shard, now)) return false;
   ++shard->pending_batches;
@@ -40,32 +40,6 @@ PutEntry& Cell::take_first(Shard& shard) {
   return entry;
 }
 
-// One frame, of as many of the first entries as the open block takes.
-void Cell::place_mixed(Shard& shard, WallMillis wall) {
-  const WallMillis arrival = std::max(shard.last_arrival, wall);
-  const RecordIndex first = shard.next;
-  std::span<std::byte> room;
-  std::size_t used = 0;
-  while (shard.pending_head != nullptr) {
-    const PutEntry& entry = *shard.pending_head;
-    const std::size_t least = bytes_of(entry);
-    if (used == 0) {
-      room = journal_.open_frame(least, std::max<std::size_t>(least, options_.block_target));
-      if (room.empty()) return;
-    }
-    const std::span<std::byte> rest = room.subspan(used);
-    if (least > rest.size()) break;
-    if (entry.batch != nullptr) {
-      used += write_batch(shard, rest, arrival);
-    } else {
-      const PutEntry* end = &entry;
-      while (end != nullptr && end->batch == nullptr) end = end->next;
-      used += write_piece(shard, first_piece(&entry, end, rest.size()), rest, arrival);
-    }
-  }
-  if (used > 0) close_frame(shard, first, arrival, used);
-}
-
 std::size_t Cell::write_batch(Shard& shard, std::span<std::byte> room, WallMillis arrival) {
   const Nanos deadline = shard.pending_deadline;
   PutEntry& entry = take_first(shard);
@@ -73,7 +47,13 @@ std::size_t Cell::write_batch(Shard& shard, std::span<std::byte> room, WallMilli
   entry.index = shard.next;
   entry.arrival = arrival;
   shard.next = shard.next + batch.count;
-  open_ticket().append(entry, entry, 1, deadline);
+  Ticket& ticket = open_ticket();
+  ticket.append(entry, entry, 1, deadline);
+  if (batch.producer != 0) {
+    ProducerWindow& window = *producers_.find(shard.key, batch.producer);
+    producers_.place(window, entry.index, arrival);
+    ticket.marks.push_back({&window, batch.sequence});
+  }
   counters_.records_in += batch.count;
   counters_.bytes_in += batch.payload_bytes;
   return storage::write_verbatim_batch(room,

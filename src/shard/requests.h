@@ -15,6 +15,7 @@
 #include "route/map.h"
 #include "storage/batch.h"
 #include "storage/journal.h"
+#include "storage/store.h"
 
 #include <cstdint>
 #include <span>
@@ -23,6 +24,8 @@ namespace penstock::shard {
 
 struct PutRequest;
 struct PutParcel;
+struct ProducerWindow;
+struct Shard;
 class Cell;
 
 // A whole batch, as its producer sent it: a FlatBuffer that `storage::verify_batch` has passed. It is
@@ -107,6 +110,30 @@ struct ReadRequest {
   Cell* cell = nullptr;
   WallMillis asked;
   storage::ReadOp op;
+};
+
+// Opens an epoch of an idempotent producer in one shard, and asks what the shard has stored of it. Of an
+// epoch that is open already it only asks; so it is asked again where an answer did not come. In a
+// closed shard nothing is opened: what it knows of the epoch is final, and resolves what was in doubt.
+struct ProducerRequest {
+  ShardKey shard;
+  CoreId owner;  // from the route map
+  std::uint64_t producer = 0;
+  std::uint32_t epoch = 0;
+  void (*done)(ProducerRequest& request, Nanos now) = nullptr;
+  void* context = nullptr;
+  // Out.
+  // kProducerFenced (a later epoch is open), kProducerUnknown (a closed shard), kProducersFull,
+  // kWrongShard (it is being closed: ask again by a newer map), kNotFound (no such shard),
+  // kMalformed (producer 0), kJournalFull, kFenced, kUnknownOutcome
+  Result<> outcome;
+  bool closed = false;           // the shard takes no more
+  storage::ProducerState state;  // of the epoch; all of it is durable
+  // The data plane's.
+  CoreId home;
+  ProducerRequest* next = nullptr;
+  Shard* at = nullptr;                // whose frame is under way
+  ProducerWindow* opening = nullptr;  // …, and what it opens
 };
 
 // The data cores, as a front door on one of them sees them.

@@ -138,7 +138,8 @@ class CellRig final : public Cell::Outlet {
     options.slot_bytes = kMiB;
     options.tail_bytes = 4 * kMiB;
     options.block_target = 128 * kKiB;
-    cell = std::make_unique<Cell>(options, std::move(cells.at(0)), *writes, *reads, *this);
+    cell = std::make_unique<Cell>(options, std::move(cells.at(0)), *writes, *reads, *this,
+                                  producers_max);
   }
   // The power goes; what is durable comes back.
   void cut_and_restart() {
@@ -152,6 +153,7 @@ class CellRig final : public Cell::Outlet {
     volume.reset();
     storage.restart();
     settled_entries.clear();
+    answered.clear();
     boot();
     start();
   }
@@ -183,6 +185,19 @@ class CellRig final : public Cell::Outlet {
       taken += cell->take(entry, cell->find(shard), time.now()) ? 1 : 0;
     }
     return taken;
+  }
+  void open(ProducerRequest& request) { cell->open_producer(request, time.now(), wall()); }
+  // Asked, and answered.
+  ProducerRequest open(std::uint64_t producer, std::uint32_t epoch, ShardKey shard = key_of(1)) {
+    ProducerRequest request;
+    request.shard = shard;
+    request.producer = producer;
+    request.epoch = epoch;
+    answered.clear();
+    open(request);
+    run();
+    EXPECT_EQ(answered.size(), 1U);
+    return request;
   }
   bool take(BatchCall& call, ShardKey shard) {
     return cell->take_batch(call.entry, cell->find(shard), time.now());
@@ -223,6 +238,7 @@ class CellRig final : public Cell::Outlet {
   }
   void finished(CellCommand&, Nanos) override { ++commands_finished; }
   void finished(ReadRequest&, Nanos) override { reading_ = false; }
+  void finished(ProducerRequest& request, Nanos) override { answered.push_back(&request); }
 
   drivers::SimTime time;
   drivers::SimStorage storage;
@@ -234,6 +250,8 @@ class CellRig final : public Cell::Outlet {
   std::unique_ptr<storage::Store> store;
   std::unique_ptr<Cell> cell;
   std::vector<PutEntry*> settled_entries;
+  std::vector<ProducerRequest*> answered;
+  std::uint32_t producers_max = kProducersMax;  // from the next start on
   int commands_finished = 0;
 
  private:
