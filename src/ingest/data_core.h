@@ -71,6 +71,7 @@ class DataCore final : public runtime::Agent, public shard::DataPlane, private s
 
   void put(shard::PutRequest& request, Nanos now) override;
   void read(shard::ReadRequest& request, Nanos now) override;
+  void open_producer(shard::ProducerRequest& request, Nanos now) override;
   [[nodiscard]] const std::shared_ptr<const route::RouteMap>& routes() const override {
     return routes_;
   }
@@ -117,14 +118,19 @@ class DataCore final : public runtime::Agent, public shard::DataPlane, private s
   void finished(shard::ProducerRequest& request, Nanos now) override;
 
   void route(shard::PutRequest& request, bool misrouted_only, Nanos now);
+  void route_batches(shard::PutRequest& request, Nanos now);
+  void deal(shard::PutRequest& request, shard::PutEntry& entry, const route::ShardRoute& shard);
+  void dispatch_dealt(shard::PutRequest& request, Nanos now);
   [[nodiscard]] shard::PutParcel* begin_parcel(shard::PutRequest& request, CoreId owner);
   void dispatch(shard::PutParcel& parcel, Nanos now);
   void take(shard::PutParcel& parcel, Nanos now);
+  void take_batches(shard::PutParcel& parcel, Nanos now);
   void close_if_settled(shard::PutParcel& parcel, Nanos now);
   void come_home(shard::PutParcel& parcel, Nanos now);
   void retry_parked(Nanos now);
   [[nodiscard]] runtime::WorkCount answer(Nanos now);
   void read_here(shard::ReadRequest& request, Nanos now);
+  void open_producer_here(shard::ProducerRequest& request, Nanos now);
   [[nodiscard]] LocalStream::Place place_of(StreamUid stream, ShardNumber number);
   [[nodiscard]] shard::Cell* cell(CellId id);
 
@@ -132,6 +138,7 @@ class DataCore final : public runtime::Agent, public shard::DataPlane, private s
   static void on_parcel_home(void* target, void* item, Nanos now);
   static void on_read(void* target, void* item, Nanos now);
   static void on_read_home(void* target, void* item, Nanos now);
+  static void on_producer(void* target, void* item, Nanos now);
   static void on_producer_home(void* target, void* item, Nanos now);
 
   CoreId self_;

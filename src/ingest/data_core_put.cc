@@ -1,4 +1,5 @@
-// Puts: by hash to a shard, by shard to a core, there into the shard's pending list; and back.
+// Puts: by hash to a shard (batches name theirs), by shard to a core, there into the shard's pending
+// list; and back.
 #include "base/assert.h"
 #include "ingest/data_core.h"
 
@@ -18,7 +19,11 @@ void DataCore::put(PutRequest& request, Nanos now) {
   request.serial = (next_serial_++ << 8) | self_.raw();
   ++counters_.puts;
   ++puts_under_way_;
-  route(request, false, now);
+  if (request.batches) {
+    route_batches(request, now);
+  } else {
+    route(request, false, now);
+  }
 }
 
 // Deals the entries out to parcels, one an owning core, in the order of the call.
@@ -40,20 +45,47 @@ void DataCore::route(PutRequest& request, bool misrouted_only, Nanos now) {
       continue;
     }
     entry.shard = shard->number;
-    // As reads do: by the catalogue, not by what the cell knows, whose OPEN may be lost.
-    entry.shard_created_second = shard->created_second;
-    PutParcel* parcel = routing_[shard->core.raw()];
-    if (parcel == nullptr) parcel = begin_parcel(request, shard->core);
-    if (parcel == nullptr) {
-      entry.error = ErrorCode::kOverloaded;
-      continue;
-    }
-    entry.parcel = parcel;
-    entry.next = nullptr;
-    (parcel->tail == nullptr ? parcel->head : parcel->tail->next) = &entry;
-    parcel->tail = &entry;
-    ++parcel->open;
+    deal(request, entry, *shard);
   }
+  dispatch_dealt(request, now);
+}
+
+// By the shards that they name: no other takes them.
+void DataCore::route_batches(PutRequest& request, Nanos now) {
+  const auto local = local_.find(request.stream);
+  const route::StreamRoute* stream = local == local_.end() ? nullptr : local->second.route.get();
+  ++request.open_parcels;
+  for (PutEntry& entry : request.entries) {
+    PENSTOCK_ASSERT(entry.batch != nullptr);
+    entry.request = &request;
+    entry.stored = false;
+    entry.repeated = false;
+    entry.error = ErrorCode::kWrongShard;
+    const route::ShardRoute* shard = stream == nullptr ? nullptr : stream->find(entry.shard);
+    if (stream == nullptr) entry.error = ErrorCode::kNotFound;
+    if (shard != nullptr && shard->open) deal(request, entry, *shard);
+  }
+  dispatch_dealt(request, now);
+}
+
+[[gnu::always_inline]] inline void DataCore::deal(PutRequest& request, PutEntry& entry,
+                                                  const route::ShardRoute& shard) {
+  // As reads do: by the catalogue, not by what the cell knows, whose OPEN may be lost.
+  entry.shard_created_second = shard.created_second;
+  PutParcel* parcel = routing_[shard.core.raw()];
+  if (parcel == nullptr) parcel = begin_parcel(request, shard.core);
+  if (parcel == nullptr) {
+    entry.error = ErrorCode::kOverloaded;
+    return;
+  }
+  entry.parcel = parcel;
+  entry.next = nullptr;
+  (parcel->tail == nullptr ? parcel->head : parcel->tail->next) = &entry;
+  parcel->tail = &entry;
+  ++parcel->open;
+}
+
+[[gnu::always_inline]] inline void DataCore::dispatch_dealt(PutRequest& request, Nanos now) {
   for (PutParcel*& parcel : routing_) {
     if (parcel != nullptr) dispatch(*std::exchange(parcel, nullptr), now);
   }
@@ -92,6 +124,7 @@ void DataCore::on_parcel(void* target, void* item, Nanos now) {
 
 // On the owning core.
 void DataCore::take(PutParcel& parcel, Nanos now) {
+  if (parcel.request->batches) return take_batches(parcel, now);
   // One more than there are entries: the parcel stays until the walk is over.
   ++parcel.open;
   const auto local = local_.find(parcel.stream);
@@ -111,11 +144,25 @@ void DataCore::take(PutParcel& parcel, Nanos now) {
   close_if_settled(parcel, now);
 }
 
+void DataCore::take_batches(PutParcel& parcel, Nanos now) {
+  ++parcel.open;
+  for (PutEntry* entry = parcel.head; entry != nullptr;) {
+    PutEntry* following = entry->next;
+    const LocalStream::Place place = place_of(parcel.stream, entry->shard);
+    if (place.cell == nullptr || !place.cell->take_batch(*entry, place.shard, now)) --parcel.open;
+    entry = following;
+  }
+  --parcel.open;
+  close_if_settled(parcel, now);
+}
+
 void DataCore::settled(PutEntry* list, std::uint32_t, Nanos now) {
   while (list != nullptr) {
     PutEntry* following = list->next;
     PutParcel& parcel = *list->parcel;
-    if (!list->stored && list->error == ErrorCode::kWrongShard) ++parcel.misrouted;
+    if (!list->stored && list->error == ErrorCode::kWrongShard && list->batch == nullptr) {
+      ++parcel.misrouted;
+    }
     --parcel.open;
     close_if_settled(parcel, now);
     list = following;
@@ -217,6 +264,31 @@ void DataCore::on_read_home(void* target, void* item, Nanos) {
 }
 
 // --- Producers ------------------------------------------------------------------------------------
+
+void DataCore::open_producer(shard::ProducerRequest& request, Nanos now) {
+  request.home = self_;
+  ++producers_under_way_;
+  if (request.owner == self_) {
+    open_producer_here(request, now);
+  } else {
+    post_.send(request.owner, {&DataCore::on_producer, peers_[request.owner.raw()], &request});
+  }
+}
+
+void DataCore::on_producer(void* target, void* item, Nanos now) {
+  static_cast<DataCore*>(target)->open_producer_here(*static_cast<shard::ProducerRequest*>(item),
+                                                     now);
+}
+
+void DataCore::open_producer_here(shard::ProducerRequest& request, Nanos now) {
+  const LocalStream::Place place = place_of(request.shard.stream, request.shard.shard);
+  if (place.cell == nullptr) {
+    request.outcome = fail(ErrorCode::kNotFound);
+    finished(request, now);
+    return;
+  }
+  place.cell->open_producer(request, now, turn_wall_);
+}
 
 void DataCore::finished(shard::ProducerRequest& request, Nanos) {
   if (request.home == self_) {

@@ -76,6 +76,9 @@ struct PutEntry {
 struct PutRequest {
   StreamUid stream;
   std::span<PutEntry> entries;
+  // Every entry is a batch, by `carry`, and goes to the shard that it names or nowhere: where that is
+  // closed or unknown it is refused as kWrongShard at once, and the producer asks for a newer map.
+  bool batches = false;
   Nanos deadline;  // past it, entries fail as kUnknownOutcome, or as refused if not yet written
   void (*done)(PutRequest& request, Nanos now) = nullptr;
   void* context = nullptr;
@@ -140,9 +143,10 @@ struct ProducerRequest {
 class DataPlane {
  public:
   virtual ~DataPlane() = default;
-  // REQUIRES: entries not empty, each with key, data and hash set.
+  // REQUIRES: entries not empty, each with key, data and hash set, or each a batch.
   virtual void put(PutRequest& request, Nanos now) = 0;
   virtual void read(ReadRequest& request, Nanos now) = 0;
+  virtual void open_producer(ProducerRequest& request, Nanos now) = 0;
   // The map in force on this core for this turn.
   [[nodiscard]] virtual const std::shared_ptr<const route::RouteMap>& routes() const = 0;
 };

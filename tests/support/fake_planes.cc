@@ -54,6 +54,10 @@ void FakeDataPlane::put(shard::PutRequest& request, Nanos) {
 
 void FakeDataPlane::read(shard::ReadRequest& request, Nanos) { reads_.push_back(&request); }
 
+void FakeDataPlane::open_producer(shard::ProducerRequest& request, Nanos) {
+  producers_.push_back(&request);
+}
+
 void FakeDataPlane::run(Nanos now) {
   for (std::size_t left = puts_.size(); left > 0; --left) {
     shard::PutRequest* request = puts_.front();
@@ -65,11 +69,21 @@ void FakeDataPlane::run(Nanos now) {
     reads_.pop_front();
     answer(*request, now);
   }
+  for (std::size_t left = producers_.size(); left > 0; --left) {
+    shard::ProducerRequest* request = producers_.front();
+    producers_.pop_front();
+    const bool found = by_uid(*map_, request->shard.stream) != nullptr;
+    request->outcome = found ? Result<>() : fail(ErrorCode::kNotFound);
+    request->state = {};
+    request->state.epoch = request->epoch;
+    request->done(*request, now);
+  }
 }
 
 void FakeDataPlane::answer(shard::PutRequest& request, Nanos now) {
   const route::StreamRoute* stream = by_uid(*map_, request.stream);
   PENSTOCK_ASSERT(stream != nullptr);
+  PENSTOCK_ASSERT(!request.batches);
   for (shard::PutEntry& entry : request.entries) {
     const route::ShardRoute* shard = stream->find(entry.record.hash);
     PENSTOCK_ASSERT(shard != nullptr);

@@ -42,13 +42,17 @@ class FakeDataPlane final : public shard::DataPlane {
 
   void put(shard::PutRequest& request, Nanos now) override;
   void read(shard::ReadRequest& request, Nanos now) override;
+  // Every shard forgets every producer at once.
+  void open_producer(shard::ProducerRequest& request, Nanos now) override;
   [[nodiscard]] const std::shared_ptr<const route::RouteMap>& routes() const override {
     return map_;
   }
 
   // Answers everything that was asked before this call.
   void run(Nanos now);
-  [[nodiscard]] std::size_t waiting() const { return puts_.size() + reads_.size(); }
+  [[nodiscard]] std::size_t waiting() const {
+    return puts_.size() + reads_.size() + producers_.size();
+  }
   void set_wall(WallMillis wall) { wall_ = wall; }
   [[nodiscard]] WallMillis wall() const { return wall_; }
 
@@ -83,6 +87,7 @@ class FakeDataPlane final : public shard::DataPlane {
   std::map<ShardKey, bool> closed_early_;
   std::deque<shard::PutRequest*> puts_;
   std::deque<shard::ReadRequest*> reads_;
+  std::deque<shard::ProducerRequest*> producers_;
   std::uint64_t next_uid_ = 1;
 };
 

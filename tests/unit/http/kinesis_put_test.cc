@@ -227,6 +227,7 @@ class DiscardingPlane final : public shard::DataPlane {
   explicit DiscardingPlane(test::FakeDataPlane& data) : data_(data) {}
   void put(shard::PutRequest& request, Nanos) override { request_ = &request; }
   void read(shard::ReadRequest&, Nanos) override {}
+  void open_producer(shard::ProducerRequest&, Nanos) override {}
   const std::shared_ptr<const route::RouteMap>& routes() const override { return data_.routes(); }
   [[nodiscard]] Nanos deadline() const { return request_->deadline; }
   void answer(Nanos now) {
