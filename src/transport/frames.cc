@@ -62,9 +62,9 @@ std::string_view plain_fault(const FrameHeader& h, const Wire& wire) {
 }  // namespace
 
 std::string_view name(CloseCode code) {
-  constexpr std::string_view kNames[] = {"kDone",    "kProtocol", "kCredit",  "kTooLarge",   "kStalled",
-                                         "kIdle",    "kSlow",     "kDenied",  "kVersion",    "kStopping",
-                                         "kOverloaded", "kGone",  "kReplaced"};
+  constexpr std::string_view kNames[] = {
+      "kDone",   "kProtocol", "kCredit",   "kTooLarge",   "kStalled", "kIdle",    "kSlow",
+      "kDenied", "kVersion",  "kStopping", "kOverloaded", "kGone",    "kReplaced"};
   const auto index = static_cast<std::size_t>(code);
   return index < std::size(kNames) ? kNames[index] : "unknown";
 }
@@ -76,8 +76,8 @@ FrameBytes encode(const FrameHeader& h) {
   wire.first = h.lane;
   switch (h.type) {
     case FrameType::kData:
-      wire.flags = static_cast<std::uint8_t>(
-          (h.last ? kFlagLast : 0U) | (static_cast<unsigned>(h.priority) << kPriorityShift));
+      wire.flags = static_cast<std::uint8_t>((h.last ? kFlagLast : 0U) |
+                                             (static_cast<unsigned>(h.priority) << kPriorityShift));
       wire.second = h.offset;
       wire.value = h.message_bytes | (std::uint64_t{h.message_number} << 32);
       break;

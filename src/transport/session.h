@@ -2,8 +2,9 @@
 // under credit. The same on a server and in a client.
 //
 // Who has the connection gives bytes (`destination`, `arrived`), asks what happened (`next_event`), and
-// fetches what is to be sent (`gather`, `sent`). Nothing is called back from inside `arrived` or
-// `gather` but OutgoingMessage::done from `sent`, `reset` and the end.
+// fetches what is to be sent (`gather`, `sent`). Bytes are looked at in `next_event`, so a lane is as the last
+// event said it is. Nothing is called back but OutgoingMessage::done: from `sent`, from `reset`, from the
+// `next_event` that gives kReset, and from the end.
 //
 // Units      sizes in bytes; times the turn's `now`
 // Shape      a message of at most `message_max` lies whole in one buffer of the staging memory; lanes at
@@ -30,16 +31,14 @@
 
 namespace penstock::transport {
 
-class Session;
-
-// One core's memory for messages that come in, and who may have how much of it: the sum of what was
-// granted and is not free again stays within the budget.
 class Staging;
 
 struct SessionOptions {
   bool server = false;
   std::uint32_t message_max = 16 * kMiB;
   std::uint32_t control_message_max = 64 * kKiB;  // on lane 0
+  std::uint32_t control_waiting_max = 256;        // on lane 0: messages that were not released
+  std::uint32_t control_bytes_max = 128 * kKiB;   // their sizes: beyond it nothing more is read
   std::uint32_t frame_payload_max = 64 * kKiB;    // that we take
   std::uint32_t lanes_max = 1024;
   std::uint64_t first_credit = 64 * kKiB;  // that we grant at first
@@ -49,8 +48,8 @@ struct SessionOptions {
   std::int64_t ping_nanos = 15 * kNanosPerSecond;  // a client asks after so much silence
 };
 
-// A whole message. Its bytes are 8-aligned; whoever took it gives it back to `Session::release`, also
-// after the session has closed, until `Session` ends.
+// A whole message. Its bytes are 8-aligned, 64 more behind them may be read; whoever took it gives it back to
+// `Session::release`, also after the session has closed, before `Session` ends.
 struct IncomingMessage {
   std::uint32_t lane = 0;
   std::uint32_t number = 0;
@@ -71,6 +70,7 @@ struct OutgoingMessage {
   void (*done)(OutgoingMessage& message, bool sent) = nullptr;
   void* context = nullptr;
   base::ListLink<OutgoingMessage> link;  // the session's
+  [[nodiscard]] std::size_t size() const;
 };
 
 struct LaneOptions {
@@ -79,10 +79,17 @@ struct LaneOptions {
   bool own_account = false;
 };
 
+// Of Welcome: what a client may do.
+struct SessionLimits {
+  std::uint64_t credit = 0;  // absolute
+  std::uint32_t message_max = 16 * kMiB;
+  std::uint32_t lanes_max = 1024;
+};
+
 enum class SessionEventKind : std::uint8_t {
   kNone,
-  kMessage,   // `message`; `opened`: the first on a lane that the peer opens with it
-  kReset,     // the peer ended the lane; its messages that were queued are dropped
+  kMessage,  // `message`; `opened`: the first on a lane that the peer opens with it
+  kReset,  // the peer ended the lane, `code` and `reason` say why; what was queued on it is dropped
   kCredit,    // the lane (or kSessionLane) may send more
   kWritable,  // a lane's queue is empty again
   kClosed,    // the last event. `code`, `reason`; `by_peer`
@@ -106,7 +113,8 @@ class Session {
 
   // --- Bytes in --------------------------------------------------------------------------------
   // Where the next bytes of the peer go: the rest of a piece straight into its message, else a small
-  // buffer. Stays valid until `arrived`. Empty once closing.
+  // buffer. Stays valid until `arrived`. Empty once closing, and while lane 0 holds more than it may: until a
+  // `release`. REQUIRES: `next_event` gave kNone.
   [[nodiscard]] std::span<std::byte> destination();
   void arrived(std::size_t bytes, Nanos now);
   // Until kNone. Messages come in the order of their last bytes.
@@ -115,9 +123,14 @@ class Session {
   void release(IncomingMessage& message);
 
   // --- Messages out ----------------------------------------------------------------------------
-  // Server: of a lane that the peer has opened. Client: opens the lane with the next number.
+  // Client: what Welcome says. Until then only lane 0 is sent.
+  void welcome(const SessionLimits& limits);
+  // Server: of a lane that the peer has opened. Client: opens the lane with the next number; 0 when there are
+  // as many as the server takes. The peer hears of lanes in the order of their numbers, by their first
+  // messages: one that has none yet holds up those behind it.
   void set_lane(std::uint32_t lane, const LaneOptions& options);
   [[nodiscard]] std::uint32_t open_lane(const LaneOptions& options);
+  [[nodiscard]] bool has_lane(std::uint32_t lane) const;
   // Queues it on the lane. REQUIRES: the lane is open, the message not larger than the peer takes.
   void send(std::uint32_t lane, OutgoingMessage& message);
   // What the account that the lane uses still allows.
@@ -131,7 +144,10 @@ class Session {
 
   // --- Bytes out -------------------------------------------------------------------------------
   // Spans to send next, in order, some `bytes_max` bytes of them at most; they stay valid and the same
-  // until `sent`, which says that all of them were handed over. 0: nothing to send.
+  // until `sent`, which says that all of them were handed over. 0: nothing to send, or not all is sent yet.
+  // REQUIRES: room for kGatherSpansMin spans and kGatherBytesMin bytes.
+  static constexpr std::size_t kGatherSpansMin = OutgoingMessage::kParts + 2;
+  static constexpr std::size_t kGatherBytesMin = 2048;
   [[nodiscard]] std::size_t gather(std::span<std::span<const std::byte>> out,
                                    std::size_t bytes_max);
   void sent(Nanos now);
@@ -146,7 +162,9 @@ class Session {
   [[nodiscard]] bool closed()
       const;  // nothing more to receive, and CLOSE has been sent or is of no use
   [[nodiscard]] std::uint64_t staged_bytes() const;  // of its messages, half and whole
-  [[nodiscard]] std::size_t lanes() const;
+  [[nodiscard]] std::size_t lanes() const;           // open, besides lane 0
+  // Whose it is: for those whom Staging::next_woken gives a session. Nothing here looks at it.
+  void* context = nullptr;
 
  private:
   struct Impl;

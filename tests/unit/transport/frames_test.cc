@@ -75,9 +75,8 @@ TEST(Frames, LieAsTheProtocolDrawsThem) {
   h.priority = Priority::kPut;
   h.message_number = 0x0d0c0b0a;
   const FrameBytes bytes = encode(h);
-  const unsigned char expected[kFrameHeaderBytes] = {1,    0b101, 0, 0, 0x10, 0, 0,    0,
-                                                     1,    2,     3, 4, 8,    0, 0,    0,
-                                                     0x18, 0,     0, 0, 0x0a, 0x0b, 0x0c, 0x0d};
+  const unsigned char expected[kFrameHeaderBytes] = {
+      1, 0b101, 0, 0, 0x10, 0, 0, 0, 1, 2, 3, 4, 8, 0, 0, 0, 0x18, 0, 0, 0, 0x0a, 0x0b, 0x0c, 0x0d};
   EXPECT_EQ(std::memcmp(bytes.data(), expected, sizeof expected), 0);
 }
 
