@@ -54,8 +54,7 @@ TEST(SessionOut, MessagesLeaveInPiecesWithoutACopy) {
   client.session().sent(kStart);
   EXPECT_EQ(message.done, 1);
   EXPECT_TRUE(message.sent);
-  EXPECT_EQ(frames_in(all),
-            "data 1.0 0+65536; data 1.0 65536+65536; data 1.0 131072+18929 last; ");
+  EXPECT_EQ(frames_in(all), "data 1.0 0+65536; data 1.0 65536+65536; data 1.0 131072+18929 last; ");
   Staging staging(64 * kMiB, 16 * kMiB);
   SessionOptions options;
   options.server = true;
@@ -71,8 +70,7 @@ TEST(SessionOut, APieceIsCutToWhatIsAskedFor) {
   const std::uint32_t lane = client.session().open_lane({});
   Sending message(lane, 0, 10'000);
   client.session().send(lane, message.message);
-  EXPECT_EQ(client.sends(4096),
-            "data 1.0 0+4064; data 1.0 4064+4064; data 1.0 8128+1872 last; ");
+  EXPECT_EQ(client.sends(4096), "data 1.0 0+4064; data 1.0 4064+4064; data 1.0 8128+1872 last; ");
 }
 
 TEST(SessionOut, NothingIsSentBeyondCreditAndBlockedIsSaidOnce) {
@@ -85,7 +83,8 @@ TEST(SessionOut, NothingIsSentBeyondCreditAndBlockedIsSaidOnce) {
   EXPECT_EQ(client.sends(), "data 1.0 0+993 last; blocked session 1104; ");
   EXPECT_EQ(client.session().credit(lane), 0U);
   EXPECT_EQ(client.sends(), "");
-  EXPECT_EQ(client.says(client.raw.plain(FrameType::kCredit, kSessionLane, 1096)), "credit session");
+  EXPECT_EQ(client.says(client.raw.plain(FrameType::kCredit, kSessionLane, 1096)),
+            "credit session");
   EXPECT_EQ(client.sends(), "");
   client.says(client.raw.plain(FrameType::kCredit, kSessionLane, 1104));
   EXPECT_EQ(client.sends(), "data 1.1 0+100 last; blocked session 1112; ");
@@ -150,7 +149,8 @@ TEST(SessionOut, AServerSendsOnALaneUnderItsAccount) {
   Sending a(1, 0, 90), b(1, 1, 50);
   server.session->send(1, a.message);
   server.session->send(1, b.message);
-  EXPECT_EQ(frames_in(take(*server.session, kStart)), "preface; data 1.0 0+90 last; blocked 1 152; ");
+  EXPECT_EQ(frames_in(take(*server.session, kStart)),
+            "preface; data 1.0 0+90 last; blocked 1 152; ");
   feed(server, r.plain(FrameType::kCredit, 1, 152).out(), 100, kStart);
   EXPECT_EQ(frames_in(take(*server.session, kStart)), "data 1.1 0+50 last; ");
   EXPECT_EQ(server.writable, std::vector<std::uint32_t>{});
@@ -190,7 +190,8 @@ TEST(SessionOut, EveryPriorityThatWaitsGetsAPieceIn64) {
   const std::string told = client.sends();
   std::map<std::string, std::size_t> last;
   std::vector<std::string> order;
-  for (std::size_t at = told.find("data "); at != std::string::npos; at = told.find("data ", at + 1)) {
+  for (std::size_t at = told.find("data "); at != std::string::npos;
+       at = told.find("data ", at + 1)) {
     order.push_back(told.substr(at + 5, 1));
   }
   ASSERT_EQ(order.size(), 4U * 2 * 128);
@@ -324,7 +325,8 @@ class Joined {
         grant(lane, random_() % (4 * kMiB));
         break;
       case 9:
-        if (random_() % 4 == 0) send(random_() % 2 == 0 ? *client_ : *server_, 0, 1 + random_() % 60'000);
+        if (random_() % 4 == 0)
+          send(random_() % 2 == 0 ? *client_ : *server_, 0, 1 + random_() % 60'000);
         break;
       default:
         for (Side* side : {server_.get(), client_.get()}) {
@@ -367,10 +369,11 @@ class Joined {
   // Moves some of what each has to send; how much.
   std::size_t carry() {
     std::size_t moved = 0;
-    for (auto [from, to] : {std::pair{client_.get(), server_.get()}, {server_.get(), client_.get()}}) {
+    for (auto [from, to] :
+         {std::pair{client_.get(), server_.get()}, {server_.get(), client_.get()}}) {
       std::span<const std::byte> spans[64];
-      const std::size_t count = from->session->gather(
-          std::span(spans).first(10 + random_() % 55), 2048 + random_() % (512 * kKiB));
+      const std::size_t count = from->session->gather(std::span(spans).first(10 + random_() % 55),
+                                                      2048 + random_() % (512 * kKiB));
       for (const auto& span : std::span(spans).first(count)) {
         std::span<const std::byte> rest = span;
         while (!rest.empty()) {

@@ -85,7 +85,8 @@ struct Side {
                         std::string(name(event.code)) + " " + std::string(event.reason));
           break;
         case SessionEventKind::kCredit:
-          log.push_back("credit " + (event.lane == kSessionLane ? "session" : std::to_string(event.lane)));
+          log.push_back("credit " +
+                        (event.lane == kSessionLane ? "session" : std::to_string(event.lane)));
           break;
         case SessionEventKind::kWritable:
           writable.push_back(event.lane);

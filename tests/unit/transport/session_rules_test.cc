@@ -36,8 +36,9 @@ TEST_P(Rules, MessagesComeInTheOrderOfTheirLastBytes) {
   Raw r = raw();
   r.message(0, 0, 40).data(1, 0, 0, 16, 24).message(5, 0, 1000).data(1, 0, 16, 8, 24);
   r.message(1, 1, 8).message(5, 1, 1);
-  EXPECT_EQ(server_hears(r),
-            "message 0.0 40; message 5.0 1000 opens; message 1.0 24 opens; message 1.1 8; message 5.1 1");
+  EXPECT_EQ(
+      server_hears(r),
+      "message 0.0 40; message 5.0 1000 opens; message 1.0 24 opens; message 1.1 8; message 5.1 1");
 }
 
 TEST_P(Rules, LaneNumbersAscend) {
@@ -52,9 +53,8 @@ TEST_P(Rules, LaneNumbersAscend) {
 
 TEST_P(Rules, WhatIsNoPrefaceGetsNoAnswer) {
   Raw r;
-  r.bytes(std::string_view("GET / HTTP/1.1\r\n\r\n") | std::views::transform([](char c) {
-            return static_cast<std::byte>(c);
-          }));
+  r.bytes(std::string_view("GET / HTTP/1.1\r\n\r\n") |
+          std::views::transform([](char c) { return static_cast<std::byte>(c); }));
   EXPECT_EQ(server_hears(r), "closed kProtocol no preface of this protocol");
   EXPECT_EQ(sent_, "");
 }
@@ -129,8 +129,9 @@ TEST_P(Rules, LaneZeroHoldsAsManyOpenRequestsAsAllowed) {
   options.control_waiting_max = 2;
   Raw r = raw();
   r.message(0, 0, 8).message(0, 1, 8).message(0, 2, 8);
-  EXPECT_EQ(server_hears(r, options),
-            "message 0.0 8; message 0.1 8; closed kProtocol more open requests than allowed on lane 0");
+  EXPECT_EQ(
+      server_hears(r, options),
+      "message 0.0 8; message 0.1 8; closed kProtocol more open requests than allowed on lane 0");
 }
 
 TEST_P(Rules, AFloodOfPingsGetsTheLatestAnswer) {

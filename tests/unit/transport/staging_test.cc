@@ -149,7 +149,7 @@ TEST(Staging, LetsWhoUsesItsCreditKeepIt) {
 TEST(Staging, DoesNotLetALoneWaiterHideWhoKeepsCredit) {
   Rig rig(4 * kMiB, 3 * kMiB);
   for (std::size_t i = 0; i < 2; ++i) ASSERT_TRUE(rig.open(i));
-  rig.staging.want(rig.accounts[0], kMiB, kStart);      // both have more than they use
+  rig.staging.want(rig.accounts[0], kMiB, kStart);  // both have more than they use
   rig.staging.want(rig.accounts[1], 2 * kMiB, kStart);
   rig.staging.want(rig.accounts[0], 3 * kMiB, kStart);  // and the older waits
   rig.staging.tick(seconds(10));
@@ -168,7 +168,8 @@ TEST(Staging, StaysWithinItsBudgetWhateverIsDone) {
       const std::size_t who = random() % rig.accounts.size();
       Staging::Account& account = rig.accounts[who];
       const Nanos at = kStart + static_cast<std::int64_t>(now += random() % 100 * 1'000'000);
-      const std::uint64_t bytes = round_up(random() % (kMiB >> random() % 12) + 8, std::uint64_t{8});
+      const std::uint64_t bytes =
+          round_up(random() % (kMiB >> random() % 12) + 8, std::uint64_t{8});
       switch (random() % 5) {
         case 0:
           if (!account.open && account.held() == 0) {
