@@ -60,16 +60,21 @@ struct TlsBio {
 
 namespace {
 
-constexpr unsigned char kHttp11[] = "\x08http/1.1";
-constexpr unsigned int kHttp11Bytes = sizeof kHttp11 - 1;
+// As ALPN has it: the length, then the name.
+std::string_view wire_name(TlsProtocol protocol) {
+  return protocol == TlsProtocol::kHttp11 ? "\x08http/1.1" : "\x05pwp/1";
+}
 
 // A client that offers protocols of which none is ours is told so, rather than answered in one that
 // it does not expect.
+template <TlsProtocol kProtocol>
 int select_protocol(SSL*, const unsigned char** out, unsigned char* out_bytes,
                     const unsigned char* offered, unsigned int offered_bytes, void*) {
+  const std::string_view ours = wire_name(kProtocol);
   unsigned char* chosen = nullptr;
   const int outcome =
-      SSL_select_next_proto(&chosen, out_bytes, kHttp11, kHttp11Bytes, offered, offered_bytes);
+      SSL_select_next_proto(&chosen, out_bytes, reinterpret_cast<const unsigned char*>(ours.data()),
+                            static_cast<unsigned int>(ours.size()), offered, offered_bytes);
   *out = chosen;
   return outcome == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
@@ -99,10 +104,11 @@ Certificate next_certificate(BIO* pem) {
   return Certificate(PEM_read_bio_X509(pem, nullptr, nullptr, nullptr));
 }
 
-ContextPointer make_context(const SSL_METHOD* method) {
+ContextPointer make_context(const SSL_METHOD* method, TlsProtocol protocol) {
   ContextPointer context(SSL_CTX_new(method));
   PENSTOCK_ASSERT(context != nullptr);
-  SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
+  SSL_CTX_set_min_proto_version(context.get(),
+                                protocol == TlsProtocol::kHttp11 ? TLS1_2_VERSION : TLS1_3_VERSION);
   SSL_CTX_set_mode(context.get(),
                    SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
@@ -120,8 +126,9 @@ std::string error_text() {
 }  // namespace
 
 Result<std::shared_ptr<TlsContext>> TlsContext::server(std::string_view chain_pem,
-                                                       std::string_view key_pem) {
-  ContextPointer context = make_context(TLS_server_method());
+                                                       std::string_view key_pem,
+                                                       TlsProtocol protocol) {
+  ContextPointer context = make_context(TLS_server_method(), protocol);
   const BioPointer chain = reader(chain_pem);
   const Certificate own = next_certificate(chain.get());
   if (!own || SSL_CTX_use_certificate(context.get(), own.get()) != 1) {
@@ -144,7 +151,11 @@ Result<std::shared_ptr<TlsContext>> TlsContext::server(std::string_view chain_pe
     ERR_clear_error();
     return fail(ErrorCode::kConfig);
   }
-  SSL_CTX_set_alpn_select_cb(context.get(), select_protocol, nullptr);
+  SSL_CTX_set_alpn_select_cb(context.get(),
+                             protocol == TlsProtocol::kHttp11
+                                 ? select_protocol<TlsProtocol::kHttp11>
+                                 : select_protocol<TlsProtocol::kNative>,
+                             nullptr);
   // Tickets carry the session, so nothing is kept here and cores share nothing.
   SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(context.get(), 2);
@@ -153,8 +164,9 @@ Result<std::shared_ptr<TlsContext>> TlsContext::server(std::string_view chain_pe
   return std::shared_ptr<TlsContext>(new TlsContext(context.release(), true));
 }
 
-Result<std::shared_ptr<TlsContext>> TlsContext::client(std::string_view trust_pem) {
-  ContextPointer context = make_context(TLS_client_method());
+Result<std::shared_ptr<TlsContext>> TlsContext::client(std::string_view trust_pem,
+                                                       TlsProtocol protocol) {
+  ContextPointer context = make_context(TLS_client_method(), protocol);
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
   if (trust_pem.empty()) {
     SSL_CTX_set_default_verify_paths(context.get());
@@ -168,7 +180,9 @@ Result<std::shared_ptr<TlsContext>> TlsContext::client(std::string_view trust_pe
     ERR_clear_error();
     if (count == 0) return fail(ErrorCode::kMalformed);
   }
-  SSL_CTX_set_alpn_protos(context.get(), kHttp11, kHttp11Bytes);
+  const std::string_view name = wire_name(protocol);
+  SSL_CTX_set_alpn_protos(context.get(), reinterpret_cast<const unsigned char*>(name.data()),
+                          static_cast<unsigned int>(name.size()));
   return std::shared_ptr<TlsContext>(new TlsContext(context.release(), false));
 }
 
@@ -255,6 +269,14 @@ void TlsSession::end() {
   ERR_clear_error();
   SSL_shutdown(ssl_);
   ERR_clear_error();
+}
+
+void TlsSession::export_keying(std::string_view label, std::span<std::byte> out) const {
+  PENSTOCK_ASSERT(writable());
+  const int done =
+      SSL_export_keying_material(ssl_, reinterpret_cast<unsigned char*>(out.data()), out.size(),
+                                 label.data(), label.size(), nullptr, 0, 0);
+  PENSTOCK_ASSERT(done == 1);
 }
 
 void TlsSession::note_failure(int result) {

@@ -1,6 +1,6 @@
 // TLS without I/O: ciphertext is fed in and taken out by whoever has the connection.
 //
-// Shape      TLS 1.3, and 1.2 for old clients; ALPN "http/1.1"; session tickets
+// Shape      ALPN "http/1.1": TLS 1.3, and 1.2 for old clients; "pwp/1": TLS 1.3. Session tickets
 // Owner      a TlsContext is constant once made and may be shared by cores; a TlsSession belongs to
 //            one core
 // Allocates  OpenSSL when a session begins; output buffers until they have grown to the size used, or
@@ -26,13 +26,18 @@ struct ssl_st;
 
 namespace penstock::transport {
 
+// What is spoken inside; ALPN says so to the other side.
+enum class TlsProtocol : std::uint8_t { kHttp11, kNative };
+
 class TlsContext {
  public:
   // A server's: the certificate, then its chain, and the private key, as PEM text.
-  [[nodiscard]] static Result<std::shared_ptr<TlsContext>> server(std::string_view chain_pem,
-                                                                  std::string_view key_pem);
+  [[nodiscard]] static Result<std::shared_ptr<TlsContext>> server(
+      std::string_view chain_pem, std::string_view key_pem,
+      TlsProtocol protocol = TlsProtocol::kHttp11);
   // A client's: the certificates it trusts, as PEM text; empty means the system's.
-  [[nodiscard]] static Result<std::shared_ptr<TlsContext>> client(std::string_view trust_pem);
+  [[nodiscard]] static Result<std::shared_ptr<TlsContext>> client(
+      std::string_view trust_pem, TlsProtocol protocol = TlsProtocol::kHttp11);
   ~TlsContext();
   TlsContext(const TlsContext&) = delete;
   TlsContext& operator=(const TlsContext&) = delete;
@@ -68,6 +73,9 @@ class TlsSession {
   // Starts a client's handshake; ends either side's output with a close notification.
   void start();
   void end();
+
+  // Bytes that only the two ends of this connection know (RFC 8446 §7.5). REQUIRES: the handshake is done.
+  void export_keying(std::string_view label, std::span<std::byte> out) const;
 
   // Frees output buffers that a large answer has grown. REQUIRES: what was taken has been sent.
   void trim();

@@ -6,8 +6,12 @@
 #include "tests/support/test_certificate.h"
 
 #include <gtest/gtest.h>
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 
 #include <algorithm>
+#include <array>
 #include <random>
 #include <string>
 
@@ -152,6 +156,87 @@ TEST(Tls, ClientsRefuseAnotherNameAndAnotherIssuer) {
   TlsSession distrustful(TlsContext::client(other.certificate_pem).value(), "localhost");
   shake_hands(distrustful, again);
   EXPECT_EQ(distrustful.state(), TlsState::kFailed);
+}
+
+std::shared_ptr<TlsContext> native_server() {
+  return TlsContext::server(certificate().certificate_pem, certificate().key_pem,
+                            TlsProtocol::kNative)
+      .value();
+}
+std::shared_ptr<TlsContext> native_client() {
+  return TlsContext::client(certificate().certificate_pem, TlsProtocol::kNative).value();
+}
+
+TEST(Tls, TheNativeProtocolHasItsOwnName) {
+  TlsSession server(native_server());
+  TlsSession client(native_client(), "localhost");
+  shake_hands(client, server);
+  ASSERT_EQ(client.state(), TlsState::kOpen) << client.failure();
+  client.write(bytes("PWP/1"));
+  EXPECT_EQ(carry(client, server, 1 << 20), "PWP/1");
+
+  TlsSession another(native_server());
+  TlsSession http(client_context(), "localhost");
+  shake_hands(http, another);
+  EXPECT_EQ(http.state(), TlsState::kFailed);
+  EXPECT_EQ(another.state(), TlsState::kFailed);
+
+  TlsSession http_server(server_context());
+  TlsSession native(native_client(), "localhost");
+  shake_hands(native, http_server);
+  EXPECT_EQ(native.state(), TlsState::kFailed);
+}
+
+// By a client of OpenSSL's own that has nothing newer than TLS 1.2.
+TEST(Tls, TheNativeProtocolNeedsTls13) {
+  const auto opened = [](const std::shared_ptr<TlsContext>& context) {
+    TlsSession server(context);
+    SSL_CTX* old = SSL_CTX_new(TLS_client_method());
+    SSL_CTX_set_max_proto_version(old, TLS1_2_VERSION);
+    SSL* ssl = SSL_new(old);
+    BIO* in = BIO_new(BIO_s_mem());
+    BIO* out = BIO_new(BIO_s_mem());
+    SSL_set_bio(ssl, in, out);
+    SSL_set_connect_state(ssl);
+    for (int round = 0; round < 4; ++round) {
+      SSL_do_handshake(ssl);
+      char* sent = nullptr;
+      const long n = BIO_get_mem_data(out, &sent);
+      if (n > 0) {
+        server.feed(std::as_bytes(std::span(sent, static_cast<std::size_t>(n))));
+        std::byte plain[64];
+        static_cast<void>(server.read(plain));
+        static_cast<void>(BIO_reset(out));
+      }
+      const std::span<const std::byte> answer = server.take_output();
+      BIO_write(in, answer.data(), static_cast<int>(answer.size()));
+      if (server.state() == TlsState::kFailed) break;
+    }
+    const TlsState state = server.state();
+    SSL_free(ssl);
+    SSL_CTX_free(old);
+    ERR_clear_error();
+    return state;
+  };
+  EXPECT_EQ(opened(server_context()), TlsState::kOpen);
+  EXPECT_EQ(opened(native_server()), TlsState::kFailed);
+}
+
+TEST(Tls, BothEndsExportTheSameKeysAndOthersDoNot) {
+  const auto keys = [](std::string_view label) {
+    TlsSession server(native_server());
+    TlsSession client(native_client(), "localhost");
+    shake_hands(client, server);
+    std::array<std::byte, 32> ours{};
+    std::array<std::byte, 32> theirs{};
+    server.export_keying(label, ours);
+    client.export_keying(label, theirs);
+    EXPECT_EQ(ours, theirs);
+    client.export_keying("EXPORTER-another", theirs);
+    EXPECT_NE(ours, theirs);
+    return ours;
+  };
+  EXPECT_NE(keys("EXPORTER-penstock-pwp1"), keys("EXPORTER-penstock-pwp1"));
 }
 
 TEST(Tls, RefusesMaterialThatIsNone) {
