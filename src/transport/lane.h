@@ -28,21 +28,21 @@ struct Lane {
   base::PoolBuffer buffer;  // half a message
   std::uint32_t message_bytes = 0;
   std::uint32_t received = 0;
-  std::uint32_t next_in = 0;        // number of the message
-  std::uint32_t marked = 0;         // `received` at `mark`
-  Nanos mark;                       // from here on patience counts
-  bool half = false;                // between a message's first piece and its last
-  bool in_piece = false;            // bytes of its piece are still to come
+  std::uint32_t next_in = 0;  // number of the message
+  std::uint32_t marked = 0;   // `received` at `mark`
+  Nanos mark;                 // from here on patience counts
+  bool half = false;          // between a message's first piece and its last
+  bool in_piece = false;      // bytes of its piece are still to come
   bool own_account = false;
-  std::uint64_t granted_in = 0;     // client, with own_account
+  std::uint64_t granted_in = 0;  // client, with own_account
   std::uint64_t begun_in = 0;
 
   // What goes out. `queue`: not done yet; from `current` on, not all in hand.
   Queue queue;
   OutgoingMessage* current = nullptr;
   std::uint32_t current_bytes = 0;
-  std::uint32_t offset = 0;     // in `current`
-  std::size_t part = 0;         // that `offset` lies in
+  std::uint32_t offset = 0;  // in `current`
+  std::size_t part = 0;      // that `offset` lies in
   std::size_t part_offset = 0;
   std::uint32_t next_out = 0;   // number of `current`
   std::uint32_t in_gather = 0;  // pieces that `sent` has to come for

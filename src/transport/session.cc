@@ -10,7 +10,13 @@ constexpr Nanos kNever{INT64_MAX};
 }  // namespace
 
 Session::Impl::Impl(Session& session, const SessionOptions& opts, Staging& memory, Nanos at)
-    : self(session), options(opts), staging(memory), now(at), started(at), last_in(at), last_out(at),
+    : self(session),
+      options(opts),
+      staging(memory),
+      now(at),
+      started(at),
+      last_in(at),
+      last_out(at),
       last_ping(at) {
   PENSTOCK_ASSERT(options.control_bytes_max >= options.control_message_max);
   PENSTOCK_ASSERT(options.frame_payload_max % 8 == 0);

@@ -117,7 +117,8 @@ void Session::Impl::put_payload(Out& out, Lane& lane, std::uint32_t bytes) {
   lane.offset += bytes;
   out.bytes_left -= std::min<std::size_t>(bytes, out.bytes_left);
   while (bytes > 0) {
-    const std::span<const std::byte> rest = lane.current->parts[lane.part].subspan(lane.part_offset);
+    const std::span<const std::byte> rest =
+        lane.current->parts[lane.part].subspan(lane.part_offset);
     const std::size_t take = std::min<std::size_t>(bytes, rest.size());
     if (take > 0) out.spans[out.count++] = rest.first(take);
     bytes -= static_cast<std::uint32_t>(take);

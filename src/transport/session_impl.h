@@ -13,12 +13,13 @@ namespace penstock::transport {
 
 struct Session::Impl {
   static constexpr std::size_t kInputBytes = 16 * 1024;
-  static constexpr std::size_t kOwnBytes = 4096;     // headers, control frames and zeros of one gather
+  static constexpr std::size_t kOwnBytes = 4096;  // headers, control frames and zeros of one gather
   static constexpr std::size_t kGatherPieces = 64;
   static constexpr std::size_t kDirectBytesMin = 512;  // less of a piece comes by the small buffer
   static constexpr std::uint32_t kStallBytes = 64 * 1024;
   static constexpr std::uint64_t kAskBytes = kMiB;  // for more waiting messages than the first
-  static constexpr std::uint32_t kPieceShare = 64;  // a priority that waits gets one piece in so many
+  static constexpr std::uint32_t kPieceShare =
+      64;  // a priority that waits gets one piece in so many
 
   enum class State : std::uint8_t { kPreface, kOpen, kClosing };
   enum class Phase : std::uint8_t { kHeader, kPiece, kReason, kSkip };

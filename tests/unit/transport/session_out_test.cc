@@ -90,6 +90,9 @@ TEST(SessionOut, NothingIsSentBeyondCreditAndBlockedIsSaidOnce) {
   EXPECT_EQ(client.sends(), "data 1.1 0+100 last; blocked session 1112; ");
   // An older number is none.
   EXPECT_EQ(client.says(client.raw.plain(FrameType::kCredit, kSessionLane, 500)), "");
+  client.side.session.reset();  // with the last one still queued
+  EXPECT_EQ(third.done, 1);
+  EXPECT_FALSE(third.sent);
 }
 
 TEST(SessionOut, SmallOnesDoNotPassALargeOneThatWaitsForCredit) {
