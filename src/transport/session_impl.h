@@ -1,5 +1,5 @@
-// What a session consists of, for its own files: session.cc (life, time), session_in.cc (bytes to messages),
-// session_out.cc (queues and credit), session_gather.cc (pieces to bytes).
+// What a session consists of, for its own files: session.cc (life, time), session_in.cc (bytes to frames),
+// session_data.cc (pieces to messages), session_out.cc (queues and credit), session_gather.cc (pieces to bytes).
 #pragma once
 
 #include "base/assert.h"

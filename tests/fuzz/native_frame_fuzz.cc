@@ -156,7 +156,8 @@ class World {
       switch (e.kind) {
         case SessionEventKind::kMessage: {
           check(e.message.size >= 1);
-          check(e.message.size <= (e.lane == 0 ? options().control_message_max : options().message_max));
+          check(e.message.size <=
+                (e.lane == 0 ? options().control_message_max : options().message_max));
           check(reinterpret_cast<std::uintptr_t>(e.message.buffer.data) % 8 == 0);
           check(e.message.buffer.bytes >= e.message.size + 64);
           check(e.lane == e.message.lane);

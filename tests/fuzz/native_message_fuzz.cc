@@ -22,7 +22,8 @@ std::uint64_t sum = 0;  // what was read has to be used
 template <class Vector>
 void read_bytes(const Vector* vector) {
   if (vector == nullptr) return;
-  for (std::size_t i = 0; i < vector->size(); ++i) sum += static_cast<std::uint8_t>(vector->Data()[i]);
+  for (std::size_t i = 0; i < vector->size(); ++i)
+    sum += static_cast<std::uint8_t>(vector->Data()[i]);
 }
 
 void read_shards(const flatbuffers::Vector<flatbuffers::Offset<Shard>>* shards) {
