@@ -186,6 +186,10 @@ class Joined {
         }
         moved += span.size();
       }
+      if (!generous_ && count > 0 && !open_.empty() && random_() % 40 == 0) {
+        const std::uint32_t lane = open_[random_() % open_.size()];
+        if (from->session->has_lane(lane)) forget(*from, lane);
+      }
       if (count > 0) from->session->sent(kStart);
       from->drain();
     }

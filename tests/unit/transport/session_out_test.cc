@@ -126,6 +126,42 @@ TEST(SessionOut, AResetGivesBackTheCreditThatNothingWasSentFor) {
   EXPECT_EQ(client.session().lanes(), 0U);
 }
 
+TEST(SessionOut, AResetOfWhoWaitsForCreditLetsTheNextThrough) {
+  Client client(1000);
+  const std::uint32_t large = client.session().open_lane({});
+  const std::uint32_t small = client.session().open_lane({});
+  Sending open_large(large, 0, 8), open_small(small, 0, 8);
+  client.session().send(large, open_large.message);
+  client.session().send(small, open_small.message);
+  client.sends();
+  Sending a(large, 1, 5000), b(small, 1, 80);
+  client.session().send(large, a.message);
+  client.session().send(small, b.message);
+  EXPECT_EQ(client.sends(), "blocked session 5096; ");
+  client.session().reset(large, CloseCode::kDone, "");
+  EXPECT_EQ(client.sends(), "reset 1 kDone; data 2.1 0+80 last; ");
+}
+
+TEST(SessionOut, AResetLeavesWhatIsOnTheWayUntilItIsSent) {
+  Client client;
+  const std::uint32_t lane = client.session().open_lane({});
+  Sending whole(lane, 0, 3000), half(lane, 1, 60'000), queued(lane, 2, 8);
+  for (Sending* message : {&whole, &half, &queued}) client.session().send(lane, message->message);
+  std::span<const std::byte> spans[64];
+  ASSERT_GT(client.session().gather(std::span(spans), 4096), 0U);
+  client.session().sent(kStart);
+  EXPECT_EQ(whole.done, 1);
+  ASSERT_GT(client.session().gather(std::span(spans), 4096), 0U);  // a part of the second
+  client.session().reset(lane, CloseCode::kDone, "");
+  EXPECT_EQ(half.done, 0);  // its bytes are in somebody's hands
+  EXPECT_EQ(queued.done, 1);
+  EXPECT_FALSE(queued.sent);
+  client.session().sent(kStart);
+  EXPECT_EQ(half.done, 1);
+  EXPECT_FALSE(half.sent);
+  EXPECT_EQ(client.sends(), "reset 1 kDone; ");
+}
+
 TEST(SessionOut, LanesAreAnnouncedInTheOrderOfTheirNumbers) {
   Client client;
   const std::uint32_t first = client.session().open_lane({.priority = Priority::kCatchUp});
