@@ -117,7 +117,8 @@ class DataCore final : public runtime::Agent, public shard::DataPlane, private s
   void finished(shard::ReadRequest& request, Nanos now) override;
   void finished(shard::ProducerRequest& request, Nanos now) override;
 
-  void route(shard::PutRequest& request, bool misrouted_only, Nanos now);
+  template <bool kMisroutedOnly>
+  void route(shard::PutRequest& request, Nanos now);
   void route_batches(shard::PutRequest& request, Nanos now);
   void deal(shard::PutRequest& request, shard::PutEntry& entry, const route::ShardRoute& shard);
   void dispatch_dealt(shard::PutRequest& request, Nanos now);

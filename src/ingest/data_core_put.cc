@@ -22,17 +22,18 @@ void DataCore::put(PutRequest& request, Nanos now) {
   if (request.batches) {
     route_batches(request, now);
   } else {
-    route(request, false, now);
+    route<false>(request, now);
   }
 }
 
 // Deals the entries out to parcels, one an owning core, in the order of the call.
-void DataCore::route(PutRequest& request, bool misrouted_only, Nanos now) {
+template <bool kMisroutedOnly>
+void DataCore::route(PutRequest& request, Nanos now) {
   const auto local = local_.find(request.stream);
   const route::StreamRoute* stream = local == local_.end() ? nullptr : local->second.route.get();
   ++request.open_parcels;  // ours, until all are dispatched: the request cannot finish meanwhile
   for (PutEntry& entry : request.entries) {
-    if (!misrouted_only) {
+    if constexpr (!kMisroutedOnly) {
       entry.request = &request;
       entry.stored = false;
       entry.error = ErrorCode::kWrongShard;
@@ -217,7 +218,7 @@ void DataCore::retry_parked(Nanos now) {
     if (late) {
       answered_.push_back(request);
     } else {
-      route(*request, true, now);
+      route<true>(*request, now);
     }
   }
   retrying_.clear();

@@ -21,7 +21,7 @@ struct Credential {
   std::string access_key_id;
   std::string secret_access_key;
   std::string session_token = {};  // empty: a permanent key
-  std::int64_t expires_ms = 0;  // temporary keys: milliseconds since 1970
+  std::int64_t expires_ms = 0;     // temporary keys: milliseconds since 1970
 };
 
 class CredentialSet {

@@ -82,7 +82,10 @@ std::size_t seal_header(std::byte* out, const BatchFields& fields, std::size_t l
 
 BatchWriter::BatchWriter(std::span<std::byte> out, const BatchFields& fields, std::uint32_t records,
                          std::size_t payload_bytes)
-    : out_(out.data()), records_(records), payload_bytes_(payload_bytes), fields_(fields) {
+    : out_(out.data()),
+      space_{.bytes = nullptr, .payload_bytes = payload_bytes},
+      records_(records),
+      fields_(fields) {
   PENSTOCK_ASSERT(records >= 1);
   PENSTOCK_ASSERT(records <= kBatchRecordsMax);
   PENSTOCK_ASSERT(out.size() >= batch_bytes(records, payload_bytes));
@@ -98,14 +101,14 @@ BatchWriter::BatchWriter(std::span<std::byte> out, const BatchFields& fields, st
   at_.entry = flat + sizeof(Frame);
   const auto size = static_cast<std::uint32_t>(payload_bytes);
   std::memcpy(at_.entry + entries_bytes, &size, sizeof(size));
-  bytes_ = at_.entry + entries_bytes + sizeof(size);
+  space_.bytes = at_.entry + entries_bytes + sizeof(size);
 }
 
 std::size_t BatchWriter::finish() {
-  PENSTOCK_ASSERT(at_.entry == bytes_ - sizeof(std::uint32_t));
-  PENSTOCK_ASSERT(at_.offset == payload_bytes_);
+  PENSTOCK_ASSERT(at_.entry == space_.bytes - sizeof(std::uint32_t));
+  PENSTOCK_ASSERT(at_.offset == space_.payload_bytes);
   std::byte* flat = out_ + kBatchHeaderBytes;
-  const auto used = static_cast<std::size_t>(bytes_ + payload_bytes_ - flat);
+  const auto used = static_cast<std::size_t>(space_.bytes + space_.payload_bytes - flat);
   const std::size_t length = round_up(used, std::size_t{8});
   std::memset(flat + used, 0, length - used);
 

@@ -93,11 +93,13 @@ class BatchWriter {
   // All records: `next()` gives one after the other, so that the caller's own list serves.
   template <class Next>
   void add_all(Next next) {
+    // Kept beside the members: the bytes that are written might be these.
+    const Space space = space_;
     Cursor at = at_;
-    for (std::uint32_t i = 0; i < records_; ++i) put(next(), at);
+    for (std::uint32_t left = records_; left > 0; --left) put(next(), space, at);
     at_ = at;
   }
-  void add(const RecordRef& record) { put(record, at_); }
+  void add(const RecordRef& record) { put(record, space_, at_); }
   // Returns the bytes used. REQUIRES: all records were added.
   [[nodiscard]] std::size_t finish();
 
@@ -106,24 +108,29 @@ class BatchWriter {
     std::byte* entry = nullptr;
     std::uint32_t offset = 0;  // in the payload
   };
-  void put(const RecordRef& record, Cursor& at) const {
+  struct Space {
+    std::byte* bytes = nullptr;  // the payload; the entries end 4 bytes in front of it
+    std::size_t payload_bytes = 0;
+  };
+  static void put(const RecordRef& record, const Space& space, Cursor& at) {
     const std::uint32_t data_offset = at.offset + record.key_bytes;
-    PENSTOCK_ASSERT(at.entry != bytes_ - sizeof(std::uint32_t));
-    PENSTOCK_ASSERT(data_offset + std::size_t{record.data_bytes} <= payload_bytes_);
+    PENSTOCK_ASSERT(at.entry != space.bytes - sizeof(std::uint32_t));
+    PENSTOCK_ASSERT(data_offset + std::size_t{record.data_bytes} <= space.payload_bytes);
     const RecordEntry entry{at.offset,    data_offset,      record.data_bytes, record.key_bytes,
                             record.flags, record.hash.high, record.hash.low};
     std::memcpy(at.entry, &entry, sizeof(entry));
     at.entry += sizeof(entry);
-    if (record.key_bytes > 0) std::memcpy(bytes_ + at.offset, record.key, record.key_bytes);
-    if (record.data_bytes > 0) std::memcpy(bytes_ + data_offset, record.data, record.data_bytes);
+    if (record.key_bytes > 0) std::memcpy(space.bytes + at.offset, record.key, record.key_bytes);
+    if (record.data_bytes > 0) {
+      std::memcpy(space.bytes + data_offset, record.data, record.data_bytes);
+    }
     at.offset = data_offset + record.data_bytes;
   }
 
   std::byte* out_;
-  std::byte* bytes_ = nullptr;  // the payload; the entries end 4 bytes in front of it
+  Space space_;
   Cursor at_;
   std::uint32_t records_;
-  std::size_t payload_bytes_;
   BatchFields fields_;
 };
 
