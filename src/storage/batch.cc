@@ -168,26 +168,15 @@ Result<BatchView> BatchView::open(std::span<const std::byte> bytes, std::size_t*
   BatchView view;
   view.fields_ = {RecordIndex(header.first), WallMillis(header.arrival), header.producer_id,
                   header.producer_epoch, header.base_sequence};
-  view.count_ = header.count;
-  view.entries_ = shape->entries;
-  view.payload_ = shape->payload;
+  view.shape_ = *shape;
   view.stored_ = bytes.first(kBatchHeaderBytes + header.length);
   if (consumed != nullptr) *consumed = view.stored_.size();
   return view;
 }
 
 RecordRef BatchView::record(std::uint32_t i) const {
-  PENSTOCK_ASSERT(i < count_);
-  RecordEntry entry;
-  std::memcpy(&entry, entries_ + i * sizeof(entry), sizeof(entry));
-  RecordRef record;
-  record.key = payload_ + entry.key_offset;
-  record.data = payload_ + entry.data_offset;
-  record.data_bytes = entry.data_length;
-  record.key_bytes = entry.key_length;
-  record.flags = entry.flags;
-  record.hash = {entry.hash_high, entry.hash_low};
-  return record;
+  PENSTOCK_ASSERT(i < shape_.count);
+  return record_of(shape_, i);
 }
 
 }  // namespace penstock::storage

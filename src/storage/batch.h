@@ -77,6 +77,18 @@ struct BatchShape {
 // FORMAT.md §6. Errors kMalformed, kTooLarge.
 [[nodiscard]] Result<BatchShape> verify_batch(std::span<const std::byte> flat);
 
+// REQUIRES: i < shape.count, and the FlatBuffer is still there.
+[[nodiscard]] inline RecordRef record_of(const BatchShape& shape, std::uint32_t i) {
+  RecordEntry entry;
+  std::memcpy(&entry, shape.entries + std::size_t{i} * sizeof(entry), sizeof(entry));
+  return {.key = shape.payload + entry.key_offset,
+          .data = shape.payload + entry.data_offset,
+          .data_bytes = entry.data_length,
+          .key_bytes = entry.key_length,
+          .flags = entry.flags,
+          .hash = {entry.hash_high, entry.hash_low}};
+}
+
 // Writes a batch of a FlatBuffer as it is: copying and CRC32C in one pass. Returns the bytes used,
 // kBatchHeaderBytes + flat.size(). No allocation.
 // REQUIRES: verify_batch(flat) said `count`; `out` has room.
@@ -145,7 +157,7 @@ class BatchView {
   [[nodiscard]] RecordIndex first() const { return fields_.first; }
   [[nodiscard]] WallMillis arrival() const { return fields_.arrival; }
   [[nodiscard]] const BatchFields& fields() const { return fields_; }
-  [[nodiscard]] std::uint32_t count() const { return count_; }
+  [[nodiscard]] std::uint32_t count() const { return shape_.count; }
   // REQUIRES: i < count().
   [[nodiscard]] RecordRef record(std::uint32_t i) const;
   // Header and FlatBuffer, as stored.
@@ -153,9 +165,7 @@ class BatchView {
 
  private:
   BatchFields fields_;
-  std::uint32_t count_ = 0;
-  const std::byte* entries_ = nullptr;
-  const std::byte* payload_ = nullptr;
+  BatchShape shape_;
   std::span<const std::byte> stored_;
 };
 

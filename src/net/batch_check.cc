@@ -1,0 +1,106 @@
+#include "net/batch_check.h"
+
+#include "route/md5.h"
+
+#include <simdjson.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace penstock::net {
+namespace {
+
+constexpr std::size_t kHashedTogether = 8;
+
+BatchVerdict refused(ErrorCode code, std::string_view why, std::uint32_t record) {
+  return {.refusal = code, .code = code, .why = why, .record = record, .shape = {}};
+}
+
+bool is_ascii(const std::byte* text, std::size_t bytes) {
+  std::byte all{};
+  for (std::size_t i = 0; i < bytes; ++i) all |= text[i];
+  return (all & std::byte{0x80}) == std::byte{};
+}
+
+// Of UTF-8: all bytes but continuations.
+std::size_t characters(std::string_view text) {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
+}
+
+// 1 to 256 characters of UTF-8.
+bool is_key(const std::byte* key, std::size_t bytes) {
+  if (bytes == 0) return false;
+  const char* const text = reinterpret_cast<const char*>(key);
+  if (is_ascii(key, bytes)) return bytes <= kKeyCharactersMax;
+  return bytes <= 4 * kKeyCharactersMax && simdjson::validate_utf8(text, bytes) &&
+         characters({text, bytes}) <= kKeyCharactersMax;
+}
+
+// Keys whose hashes are to be their MD5: eight at a time.
+class Hashed {
+ public:
+  // The first record whose hash is wrong; none so far.
+  [[nodiscard]] std::optional<std::uint32_t> add(const storage::RecordRef& record, std::uint32_t at) {
+    keys_[count_] = {record.key, record.key_bytes};
+    given_[count_] = record.hash;
+    at_[count_] = at;
+    return ++count_ == kHashedTogether ? check() : std::nullopt;
+  }
+  [[nodiscard]] std::optional<std::uint32_t> check() {
+    std::array<base::HashKey, kHashedTogether> hashes;
+    const std::size_t count = std::exchange(count_, 0);
+    route::md5(std::span(keys_).first(count), std::span(hashes).first(count));
+    for (std::size_t i = 0; i < count; ++i) {
+      if (hashes[i] != given_[i]) return at_[i];
+    }
+    return std::nullopt;
+  }
+
+ private:
+  std::array<route::KeyRef, kHashedTogether> keys_;
+  std::array<base::HashKey, kHashedTogether> given_;
+  std::array<std::uint32_t, kHashedTogether> at_{};
+  std::size_t count_ = 0;
+};
+
+constexpr std::string_view kWrongHash =
+    "the hash is not the MD5 of the partition key, and is not marked as explicit";
+
+}  // namespace
+
+BatchVerdict check_batch(std::span<const std::byte> flat, const BatchRules& rules) {
+  const Result<storage::BatchShape> shape = storage::verify_batch(flat);
+  if (!shape) {
+    return refused(shape.error().code,
+                   "the batch does not verify, or its records' ranges do not tile its bytes",
+                   UINT32_MAX);
+  }
+  Hashed hashed;
+  for (std::uint32_t i = 0; i < shape->count; ++i) {
+    const storage::RecordRef record = storage::record_of(*shape, i);
+    if ((record.flags & ~kExplicitHash) != 0) {
+      return refused(ErrorCode::kMalformed, "an unknown flag is set", i);
+    }
+    if (!is_key(record.key, record.key_bytes)) {
+      return refused(ErrorCode::kMalformed, "a partition key has 1 to 256 characters of UTF-8", i);
+    }
+    if (record.data_bytes > rules.record_bytes_max) {
+      return refused(ErrorCode::kTooLarge, "the data exceeds the stream's record limit", i);
+    }
+    if (record.hash < rules.begin || rules.end < record.hash) {
+      return refused(ErrorCode::kWrongShard, "the hash lies outside of the shard's range", i);
+    }
+    if ((record.flags & kExplicitHash) != 0) continue;
+    if (const auto wrong = hashed.add(record, i)) {
+      return refused(ErrorCode::kMalformed, kWrongHash, *wrong);
+    }
+  }
+  if (const auto wrong = hashed.check()) return refused(ErrorCode::kMalformed, kWrongHash, *wrong);
+  BatchVerdict verdict;
+  verdict.shape = *shape;
+  return verdict;
+}
+
+}  // namespace penstock::net

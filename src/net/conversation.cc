@@ -1,0 +1,204 @@
+// Who it is, maps, and what becomes of lanes. Puts are in conversation_put.cc, administration in
+// conversation_admin.cc.
+#include "net/conversation.h"
+
+#include "base/assert.h"
+#include "proto/sigv4.h"
+
+#include <cstdlib>
+#include <utility>
+
+namespace penstock::net {
+
+using proto::MessageKind;
+using transport::CloseCode;
+
+namespace {
+
+constexpr std::uint16_t kVersion = 1;
+
+transport::SessionOptions server_side(transport::SessionOptions options) {
+  options.server = true;
+  return options;
+}
+
+}  // namespace
+
+Conversation::Conversation(NativeShared& shared, const Peer::Parts& parts, env::ConnectionId id,
+                           Nanos now)
+    : shared_(shared),
+      peer_({parts.socket, parts.staging, parts.counters, parts.tls, parts.plain,
+             server_side(parts.session)},
+            id, now),
+      began_(now) {
+  peer_.session().context = this;
+}
+
+Conversation::~Conversation() { PENSTOCK_ASSERT(under_way_ == 0); }
+
+void Conversation::serve(Nanos now) {
+  do {
+    while (true) {
+      transport::SessionEvent event = peer_.session().next_event();
+      if (event.kind == transport::SessionEventKind::kNone) break;
+      take(event, now);
+    }
+  } while (peer_.more(now));
+  peer_.pump(now);
+}
+
+void Conversation::take(transport::SessionEvent& event, Nanos now) {
+  switch (event.kind) {
+    case transport::SessionEventKind::kMessage:
+      return on_message(event.message, event.opened, now);
+    case transport::SessionEventKind::kReset:
+      lanes_.erase(event.lane);
+      return;
+    case transport::SessionEventKind::kClosed:
+      if (!event.by_peer && event.code == CloseCode::kProtocol) ++shared_.counters.violations;
+      return;
+    default:
+      return;
+  }
+}
+
+void Conversation::tick(Nanos now) {
+  peer_.tick(now);
+  if (!greeted_ && peer_.session().open() && now - began_ > shared_.options.hello_nanos) {
+    peer_.session().close(CloseCode::kIdle, "no Hello came in time");
+  }
+  serve(now);
+}
+
+void Conversation::stop() {
+  if (peer_.session().open()) peer_.session().close(CloseCode::kStopping, "the server stops");
+}
+
+void Conversation::violate(CloseCode code, std::string_view rule) {
+  ++shared_.counters.violations;
+  peer_.session().close(code, rule);
+}
+
+void Conversation::on_message(transport::IncomingMessage& incoming, bool opened, Nanos now) {
+  const Result<proto::DecodedMessage> message = proto::decode_message(incoming.bytes());
+  if (!message) {
+    violate(CloseCode::kProtocol, "a message's header or table is malformed");
+  } else if (!greeted_ && message->header.kind != MessageKind::kHello) {
+    violate(CloseCode::kProtocol, "the first message is not Hello");
+  } else if (incoming.lane == 0) {
+    on_control(*message, now);
+  } else {
+    return on_lane(incoming, *message, opened, now);
+  }
+  peer_.session().release(incoming);
+}
+
+void Conversation::on_control(const proto::DecodedMessage& message, Nanos now) {
+  switch (message.header.kind) {
+    case MessageKind::kHello:
+      return hello(message, now);
+    case MessageKind::kGetMap:
+      return get_map(message);
+    case MessageKind::kAdmin:
+      return admin(message, now);
+    default:
+      return fail(0, message.header.request, {.code = ErrorCode::kUnsupported});
+  }
+}
+
+void Conversation::on_lane(transport::IncomingMessage& incoming, const proto::DecodedMessage& message,
+                           bool opened, Nanos now) {
+  const std::uint32_t lane = incoming.lane;
+  bool taken = false;
+  if (message.header.kind == MessageKind::kOpenPut && opened) {
+    open_put(lane, message, now);
+  } else if (message.header.kind == MessageKind::kPut) {
+    taken = put(incoming, message, now);
+  } else if (message.header.kind == MessageKind::kOpenPut) {
+    violate(CloseCode::kProtocol, "OpenPut is not the first message of its lane");
+  } else {
+    fail(lane, message.header.request, {.code = ErrorCode::kUnsupported});
+  }
+  if (!taken) peer_.session().release(incoming);
+}
+
+void Conversation::reply(std::uint32_t lane, Answer& answer) {
+  if (!peer_.session().open() || !peer_.session().has_lane(lane)) {
+    return shared_.answers.give_back(answer);
+  }
+  peer_.session().send(lane, answer.message);
+}
+
+void Conversation::fail(std::uint32_t lane, std::uint64_t request, const Failing& failing) {
+  reply(lane, shared_.answers.fail(request, epoch(), failing));
+}
+
+// --- Hello ------------------------------------------------------------------------------------
+
+void Conversation::hello(const proto::DecodedMessage& message, Nanos) {
+  if (greeted_) return violate(CloseCode::kProtocol, "a second Hello");
+  const auto& hello = *flatbuffers::GetRoot<proto::Hello>(message.table.data());
+  if (hello.version_min() > kVersion || hello.version_max() < kVersion) {
+    return peer_.session().close(CloseCode::kVersion, "this server speaks version 1");
+  }
+  if (!proven(hello)) {
+    ++shared_.counters.denied;
+    return peer_.session().close(CloseCode::kDenied,
+                                 "the access key, its proof or the client's clock is wrong");
+  }
+  if (shared_.stopping) return stop();
+  greeted_ = true;
+  const transport::SessionOptions& limits = shared_.options.session;
+  flatbuffers::FlatBufferBuilder& table = shared_.answers.table();
+  const auto server = table.CreateString(shared_.options.server);
+  table.Finish(proto::CreateWelcome(
+      table, kVersion, shared_.next_session++, server, shared_.options.core.raw(),
+      limits.message_max, limits.lanes_max, limits.first_credit,
+      static_cast<std::uint32_t>(limits.idle_nanos / kNanosPerMilli), shared_.wall.raw()));
+  reply(0, shared_.answers.make({.kind = MessageKind::kWelcome,
+                                 .request = message.header.request,
+                                 .map_epoch = epoch()}));
+}
+
+bool Conversation::proven(const proto::Hello& hello) {
+  if (hello.access_key() == nullptr || hello.nonce() == nullptr || hello.proof() == nullptr) {
+    return false;
+  }
+  const std::size_t nonce = hello.nonce()->size();
+  if (nonce < proto::kHelloNonceMin || nonce > proto::kHelloNonceMax) return false;
+  const std::int64_t now = shared_.wall.raw();
+  const std::int64_t skew = shared_.options.clock_skew_ms;
+  if (hello.client_time_ms() < now - skew || hello.client_time_ms() > now + skew) return false;
+  const proto::Credential* credential = shared_.options.credentials->find(
+      {hello.access_key()->c_str(), hello.access_key()->size()});
+  // Temporary keys come with a session token, for which Hello has no place.
+  if (credential == nullptr || !credential->session_token.empty()) return false;
+  const proto::Sha256Digest expected =
+      proto::hello_proof(shared_.hash, credential->secret_access_key, peer_.channel(),
+                         hello.client_time_ms(),
+                         std::as_bytes(std::span(hello.nonce()->data(), nonce)));
+  return proto::equal_in_constant_time(
+      {reinterpret_cast<const char*>(hello.proof()->data()), hello.proof()->size()},
+      {reinterpret_cast<const char*>(expected.data()), expected.size()});
+}
+
+// --- Maps -------------------------------------------------------------------------------------
+
+void Conversation::on_new_map(Nanos) {
+  const route::RouteMap& map = *shared_.data.routes();
+  for (auto& [name, known] : known_) {
+    const route::StreamRoute* stream = map.find(name);
+    if (stream == known.told) continue;
+    known.told = stream;
+    flatbuffers::FlatBufferBuilder& table = shared_.answers.table();
+    table.Finish(proto::CreateStreamName(table, table.CreateString(name)));
+    reply(0, shared_.answers.make({.kind = MessageKind::kMapChanged, .map_epoch = map.epoch}));
+  }
+}
+
+const route::StreamRoute* Conversation::stream_of(const Lane& lane) const {
+  const route::StreamRoute* stream = shared_.data.routes()->find(lane.name);
+  return stream != nullptr && stream->uid == lane.stream ? stream : nullptr;
+}
+
+}  // namespace penstock::net

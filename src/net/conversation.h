@@ -1,0 +1,162 @@
+// What one native client and the server say to each other: who it is, maps, administration, and lanes
+// of puts and gets. Requests become the data plane's and the control plane's, as those of the HTTP
+// front door do.
+//
+// Units      as src/proto/PROTOCOL.md
+// Shape      lanes at most `lanes_max`; batches without a result as PROTOCOL.md §9
+// Owner      its door, one core. Stays until what it has asked of the planes is answered
+// Allocates  lanes, and what a door keeps for the next (operations, answers): nothing per batch once warm
+// Errors     Failed messages, RESET, CLOSE as PROTOCOL.md says
+// States     Greeting ─► Open ─► Ending (closed; operations are under way) ─► Over
+// Source     src/proto/PROTOCOL.md §3–§7
+#pragma once
+
+#include "net/answer.h"
+#include "net/batch_check.h"
+#include "net/operations.h"
+#include "net/peer.h"
+#include "penstock/ids.h"
+#include "proto/credentials.h"
+#include "proto/kinesis.h"
+#include "route/map.h"
+#include "shard/requests.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace penstock::net {
+
+struct NativeOptions {
+  std::shared_ptr<const proto::CredentialSet> credentials;
+  std::string server = "penstockd";
+  CoreId core;
+  std::uint32_t record_bytes_max = 1'048'576;
+  std::int64_t put_deadline_nanos = 5 * kNanosPerSecond;
+  std::int64_t hello_nanos = 10 * kNanosPerSecond;
+  std::int64_t clock_skew_ms = 300'000;  // of a Hello
+  std::uint32_t sessions_max = 1024;
+  std::uint64_t staging_bytes = 64 * kMiB;   // messages that come in
+  std::uint64_t delivery_bytes = 32 * kMiB;  // batches on their way out
+  transport::SessionOptions session;
+};
+
+struct NativeCounters {
+  std::uint64_t sessions = 0;
+  std::uint64_t sessions_open = 0;
+  std::uint64_t sessions_refused = 0;
+  std::uint64_t denied = 0;  // Hellos
+  std::uint64_t batches_in = 0;
+  std::uint64_t batches_split = 0;
+  std::uint64_t batches_refused = 0;
+  std::uint64_t batches_stored = 0;
+  std::uint64_t batches_repeated = 0;
+  std::uint64_t records_in = 0;
+  std::uint64_t deliveries = 0;
+  std::uint64_t violations = 0;  // sessions closed because the client broke a rule
+};
+
+// What the conversations of one door share.
+struct NativeShared {
+  NativeShared(const NativeOptions& the_options, shard::DataPlane& the_data,
+               proto::ControlPlane& the_control)
+      : options(the_options),
+        data(the_data),
+        control(the_control),
+        deliveries(the_options.delivery_bytes),
+        answers(deliveries) {}
+
+  const NativeOptions options;
+  shard::DataPlane& data;
+  proto::ControlPlane& control;
+  NativeCounters counters;
+  base::BufferPool deliveries;
+  Answers answers;
+  Operations operations;
+  proto::Sha256 hash;
+  std::vector<proto::RecordResult> results;  // of one answer
+  std::uint64_t next_session = 1;
+  WallMillis wall;
+  bool stopping = false;
+};
+
+class Conversation {
+ public:
+  Conversation(NativeShared& shared, const Peer::Parts& parts, env::ConnectionId id, Nanos now);
+  ~Conversation();
+  Conversation(const Conversation&) = delete;
+  Conversation& operator=(const Conversation&) = delete;
+
+  [[nodiscard]] Peer& peer() { return peer_; }
+  // Takes what the session has to tell, and gives the socket what there is to do. After any event.
+  void serve(Nanos now);
+  void tick(Nanos now);
+  // Tells of maps that have changed. Once a turn in which there is a newer one.
+  void on_new_map(Nanos now);
+  void stop();
+  // Nothing refers to it any more.
+  [[nodiscard]] bool over() const { return peer_.closed() && under_way_ == 0; }
+  [[nodiscard]] bool idle() const { return under_way_ == 0; }
+
+ private:
+  enum class LaneKind : std::uint8_t { kPut, kGet };
+  struct Lane {
+    LaneKind kind = LaneKind::kPut;
+    bool open = false;   // PutOpened was sent
+    bool mixed = false;  // batches of any shards
+    StreamUid stream;
+    std::string name;
+    ShardNumber shard;
+    std::uint64_t producer = 0;
+    std::uint32_t epoch = 0;
+    std::uint32_t waiting = 0;  // batches without a result
+  };
+  struct Known {  // a map that the client has asked for
+    StreamUid stream;
+    const route::StreamRoute* told = nullptr;  // compared, never followed
+  };
+
+  void take(transport::SessionEvent& event, Nanos now);
+  void on_message(transport::IncomingMessage& message, bool opened, Nanos now);
+  void on_control(const proto::DecodedMessage& message, Nanos now);
+  void on_lane(transport::IncomingMessage& incoming, const proto::DecodedMessage& message, bool opened,
+               Nanos now);
+  void hello(const proto::DecodedMessage& message, Nanos now);
+  [[nodiscard]] bool proven(const proto::Hello& hello);
+  void get_map(const proto::DecodedMessage& message);
+  void admin(const proto::DecodedMessage& message, Nanos now);
+  void list_streams(const proto::DecodedMessage& message, const proto::Admin& admin);
+  static void admin_done(proto::ControlRequest& request, Nanos now);
+
+  void open_put(std::uint32_t lane, const proto::DecodedMessage& message, Nanos now);
+  static void producer_opened(shard::ProducerRequest& request, Nanos now);
+  void put_opened(std::uint32_t lane, std::uint64_t request, const shard::ProducerRequest* producer);
+  // True when the operation has the message now.
+  [[nodiscard]] bool put(transport::IncomingMessage& incoming, const proto::DecodedMessage& message,
+                         Nanos now);
+  [[nodiscard]] bool put_whole(PutOperation& operation, const Lane& lane,
+                               const route::StreamRoute& stream);
+  [[nodiscard]] bool put_mixed(PutOperation& operation, const route::StreamRoute& stream);
+  // False, always.
+  [[nodiscard]] bool refuse_batch(const PutOperation& operation, const BatchVerdict& verdict);
+  static void put_done(shard::PutRequest& request, Nanos now);
+  void answer_put(PutOperation& operation);
+
+  void reply(std::uint32_t lane, Answer& answer);
+  void fail(std::uint32_t lane, std::uint64_t request, const Failing& failing);
+  void violate(transport::CloseCode code, std::string_view rule);
+  [[nodiscard]] const route::StreamRoute* stream_of(const Lane& lane) const;
+  [[nodiscard]] std::uint64_t epoch() const { return shared_.data.routes()->epoch; }
+
+  NativeShared& shared_;
+  Peer peer_;
+  bool greeted_ = false;
+  Nanos began_;
+  std::size_t under_way_ = 0;  // operations that hold on to this
+  std::unordered_map<std::uint32_t, Lane> lanes_;
+  std::unordered_map<std::string, Known> known_;
+};
+
+}  // namespace penstock::net

@@ -1,0 +1,123 @@
+#include "net/native_door.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace penstock::net {
+namespace {
+
+// For what is under way at a stop; clients ask again elsewhere for the rest.
+constexpr std::int64_t kDrainNanos = 5 * kNanosPerSecond;
+
+}  // namespace
+
+NativeDoor::NativeDoor(env::Socket& socket, shard::DataPlane& data, proto::ControlPlane& control,
+                       const NativeOptions& options, std::vector<NativeListener> listeners)
+    : socket_(socket),
+      staging_(options.staging_bytes, options.session.message_max),
+      shared_(options, data, control),
+      listeners_(std::move(listeners)) {
+  conversations_.reserve(options.sessions_max);
+}
+
+NativeDoor::~NativeDoor() = default;
+
+runtime::WorkCount NativeDoor::poll(Nanos now, WallMillis wall) {
+  shared_.wall = wall;
+  std::array<env::SocketEvent, kEventsPerTurn> events;
+  const std::size_t count = socket_.reap(events);
+  for (std::size_t i = 0; i < count; ++i) take(events[i], now);
+  const std::uint64_t epoch = shared_.data.routes()->epoch;
+  if (std::exchange(map_epoch_, epoch) != epoch) {
+    for (const auto& [id, conversation] : conversations_) {
+      conversation->on_new_map(now);
+      conversation->serve(now);
+    }
+  }
+  if (!conversations_.empty() && now >= next_tick_) tick(now);
+  wake(now);
+  reclaim();
+  socket_.submit();
+  return static_cast<runtime::WorkCount>(count);
+}
+
+Nanos NativeDoor::next_deadline() const {
+  if (conversations_.empty()) return runtime::kNever;
+  if (map_epoch_ != shared_.data.routes()->epoch) return Nanos{0};
+  return next_tick_;
+}
+
+void NativeDoor::take(const env::SocketEvent& event, Nanos now) {
+  if (event.kind == env::SocketEventKind::kAccepted) return accept(event, now);
+  const auto at = conversations_.find(static_cast<std::uint64_t>(event.connection));
+  if (at == conversations_.end()) return;  // refused when it was accepted
+  Conversation& conversation = *at->second;
+  switch (event.kind) {
+    case env::SocketEventKind::kReceived:
+      conversation.peer().on_received(event.bytes, now);
+      return conversation.serve(now);
+    case env::SocketEventKind::kSent:
+      conversation.peer().on_sent(now);
+      return conversation.serve(now);
+    case env::SocketEventKind::kClosed:
+      conversation.peer().on_closed();
+      --shared_.counters.sessions_open;
+      ending_.push_back(std::move(at->second));
+      conversations_.erase(at);
+      return;
+    case env::SocketEventKind::kAccepted:
+      return;
+  }
+}
+
+void NativeDoor::accept(const env::SocketEvent& event, Nanos now) {
+  const auto listener = std::ranges::find(listeners_, event.listener, &NativeListener::tag);
+  if (shared_.stopping || listener == listeners_.end() ||
+      conversations_.size() + ending_.size() >= shared_.options.sessions_max) {
+    ++shared_.counters.sessions_refused;
+    return socket_.close(event.connection);
+  }
+  ++shared_.counters.sessions;
+  ++shared_.counters.sessions_open;
+  if (conversations_.empty()) next_tick_ = now + kTickNanos;
+  const Peer::Parts parts{socket_,        staging_, peers_, listener->tls, listener->plain,
+                          shared_.options.session};
+  conversations_.emplace(static_cast<std::uint64_t>(event.connection),
+                         std::make_unique<Conversation>(shared_, parts, event.connection, now));
+}
+
+// Those whom others have made room for.
+void NativeDoor::wake(Nanos now) {
+  while (transport::Session* const session = staging_.next_woken()) {
+    static_cast<Conversation*>(session->context)->serve(now);
+  }
+}
+
+void NativeDoor::tick(Nanos now) {
+  next_tick_ = now + kTickNanos;
+  staging_.tick(now);
+  const bool late = now >= drain_end_;
+  for (const auto& [id, conversation] : conversations_) {
+    if (shared_.stopping && (late || conversation->idle())) conversation->stop();
+    conversation->tick(now);
+  }
+}
+
+void NativeDoor::reclaim() {
+  std::erase_if(ending_, [](const auto& conversation) { return conversation->over(); });
+}
+
+void NativeDoor::begin_drain() {
+  if (shared_.stopping) return;
+  shared_.stopping = true;
+  socket_.stop_listening();
+  next_tick_ = Nanos{0};
+}
+
+std::size_t NativeDoor::answers_owed() const {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      conversations_, [](const auto& entry) { return !entry.second->idle(); }));
+}
+
+}  // namespace penstock::net

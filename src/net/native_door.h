@@ -1,0 +1,80 @@
+// One data core's native front door: accepts connections of the native protocol, plain or TLS, and
+// keeps their conversations.
+//
+// Units      times in nanoseconds of the turn's `now`; sizes in bytes
+// Shape      at most `sessions_max` connections; messages that come in within `staging_bytes`, batches
+//            on their way out within `delivery_bytes`
+// Owner      one core. Borrows Socket and planes, which outlive it
+// Allocates  when connections open; what is kept for messages and operations grows to what is in use
+// Errors     as src/proto/PROTOCOL.md; every refusal is counted
+// Source     src/proto/PROTOCOL.md
+#pragma once
+
+#include "env/socket.h"
+#include "net/conversation.h"
+#include "penstock/units.h"
+#include "runtime/work.h"
+#include "transport/staging.h"
+#include "transport/tls.h"
+
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+namespace penstock::net {
+
+// By which listener, and what may be spoken there.
+struct NativeListener {
+  std::uint32_t tag = 0;
+  std::shared_ptr<const transport::TlsContext> tls;
+  bool plain = false;
+};
+
+class NativeDoor final : public runtime::Agent {
+ public:
+  NativeDoor(env::Socket& socket, shard::DataPlane& data, proto::ControlPlane& control,
+             const NativeOptions& options, std::vector<NativeListener> listeners);
+  ~NativeDoor() override;
+  NativeDoor(const NativeDoor&) = delete;
+  NativeDoor& operator=(const NativeDoor&) = delete;
+
+  [[nodiscard]] runtime::WorkCount poll(Nanos now, WallMillis wall) override;
+  [[nodiscard]] Nanos next_deadline() const override;
+  // Hands what was answered since `poll` to the kernel: at the end of a turn.
+  void flush() { socket_.submit(); }
+
+  // Stops accepting and says so to every client; what is under way is answered first where that is soon.
+  void begin_drain();
+  [[nodiscard]] bool drained() const { return shared_.stopping && conversations_.empty(); }
+  // Batches and calls whose outcome is not known yet.
+  [[nodiscard]] std::size_t answers_owed() const;
+
+  [[nodiscard]] const NativeCounters& counters() const { return shared_.counters; }
+  [[nodiscard]] const PeerCounters& bytes() const { return peers_; }
+  [[nodiscard]] std::uint64_t staging_used() const { return staging_.outstanding(); }
+
+ private:
+  static constexpr std::size_t kEventsPerTurn = 256;
+  // How often patience is looked at: it is of seconds.
+  static constexpr std::int64_t kTickNanos = 250 * kNanosPerMilli;
+
+  void take(const env::SocketEvent& event, Nanos now);
+  void accept(const env::SocketEvent& event, Nanos now);
+  void wake(Nanos now);
+  void tick(Nanos now);
+  void reclaim();
+
+  env::Socket& socket_;
+  transport::Staging staging_;
+  NativeShared shared_;
+  PeerCounters peers_;
+  std::vector<NativeListener> listeners_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<Conversation>> conversations_;  // by ConnectionId
+  std::vector<std::unique_ptr<Conversation>> ending_;  // closed, with operations under way
+  std::uint64_t map_epoch_ = 0;                        // that was told
+  Nanos next_tick_;
+  Nanos drain_end_ = runtime::kNever;
+};
+
+}  // namespace penstock::net
