@@ -23,7 +23,8 @@ Answer& Answers::make(proto::MessageHeader header) {
   answer.head.assign(proto::kMessageHeaderBytes + padded, std::byte{0});
   std::ranges::copy(proto::encode(header), answer.head.begin());
   if (table > 0) {
-    std::memcpy(answer.head.data() + proto::kMessageHeaderBytes, builder_.GetBufferPointer(), table);
+    std::memcpy(answer.head.data() + proto::kMessageHeaderBytes, builder_.GetBufferPointer(),
+                table);
   }
   builder_.Clear();
   answer.message = {};

@@ -56,7 +56,8 @@ class Answers {
   }
   // The table that was finished in `table()`, behind this header.
   [[nodiscard]] Answer& make(proto::MessageHeader header);
-  [[nodiscard]] Answer& fail(std::uint64_t request, std::uint64_t map_epoch, const Failing& failing);
+  [[nodiscard]] Answer& fail(std::uint64_t request, std::uint64_t map_epoch,
+                             const Failing& failing);
   // Its first `bytes` are sent behind the table.
   static void attach(Answer& answer, base::PoolBuffer buffer, std::size_t bytes);
   // Not sent after all.

@@ -42,7 +42,8 @@ bool is_key(const std::byte* key, std::size_t bytes) {
 class Hashed {
  public:
   // The first record whose hash is wrong; none so far.
-  [[nodiscard]] std::optional<std::uint32_t> add(const storage::RecordRef& record, std::uint32_t at) {
+  [[nodiscard]] std::optional<std::uint32_t> add(const storage::RecordRef& record,
+                                                 std::uint32_t at) {
     keys_[count_] = {record.key, record.key_bytes};
     given_[count_] = record.hash;
     at_[count_] = at;

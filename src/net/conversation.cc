@@ -106,8 +106,8 @@ void Conversation::on_control(const proto::DecodedMessage& message, Nanos now) {
   }
 }
 
-void Conversation::on_lane(transport::IncomingMessage& incoming, const proto::DecodedMessage& message,
-                           bool opened, Nanos now) {
+void Conversation::on_lane(transport::IncomingMessage& incoming,
+                           const proto::DecodedMessage& message, bool opened, Nanos now) {
   const std::uint32_t lane = incoming.lane;
   bool taken = false;
   if (message.header.kind == MessageKind::kOpenPut && opened) {
@@ -169,14 +169,13 @@ bool Conversation::proven(const proto::Hello& hello) {
   const std::int64_t now = shared_.wall.raw();
   const std::int64_t skew = shared_.options.clock_skew_ms;
   if (hello.client_time_ms() < now - skew || hello.client_time_ms() > now + skew) return false;
-  const proto::Credential* credential = shared_.options.credentials->find(
-      {hello.access_key()->c_str(), hello.access_key()->size()});
+  const proto::Credential* credential =
+      shared_.options.credentials->find({hello.access_key()->c_str(), hello.access_key()->size()});
   // Temporary keys come with a session token, for which Hello has no place.
   if (credential == nullptr || !credential->session_token.empty()) return false;
-  const proto::Sha256Digest expected =
-      proto::hello_proof(shared_.hash, credential->secret_access_key, peer_.channel(),
-                         hello.client_time_ms(),
-                         std::as_bytes(std::span(hello.nonce()->data(), nonce)));
+  const proto::Sha256Digest expected = proto::hello_proof(
+      shared_.hash, credential->secret_access_key, peer_.channel(), hello.client_time_ms(),
+      std::as_bytes(std::span(hello.nonce()->data(), nonce)));
   return proto::equal_in_constant_time(
       {reinterpret_cast<const char*>(hello.proof()->data()), hello.proof()->size()},
       {reinterpret_cast<const char*>(expected.data()), expected.size()});

@@ -121,8 +121,8 @@ class Conversation {
   void take(transport::SessionEvent& event, Nanos now);
   void on_message(transport::IncomingMessage& message, bool opened, Nanos now);
   void on_control(const proto::DecodedMessage& message, Nanos now);
-  void on_lane(transport::IncomingMessage& incoming, const proto::DecodedMessage& message, bool opened,
-               Nanos now);
+  void on_lane(transport::IncomingMessage& incoming, const proto::DecodedMessage& message,
+               bool opened, Nanos now);
   void hello(const proto::DecodedMessage& message, Nanos now);
   [[nodiscard]] bool proven(const proto::Hello& hello);
   void get_map(const proto::DecodedMessage& message);
@@ -132,7 +132,8 @@ class Conversation {
 
   void open_put(std::uint32_t lane, const proto::DecodedMessage& message, Nanos now);
   static void producer_opened(shard::ProducerRequest& request, Nanos now);
-  void put_opened(std::uint32_t lane, std::uint64_t request, const shard::ProducerRequest* producer);
+  void put_opened(std::uint32_t lane, std::uint64_t request,
+                  const shard::ProducerRequest* producer);
   // True when the operation has the message now.
   [[nodiscard]] bool put(transport::IncomingMessage& incoming, const proto::DecodedMessage& message,
                          Nanos now);

@@ -1,7 +1,6 @@
 // Maps of streams, and the administrative calls.
-#include "net/conversation.h"
-
 #include "base/hash_key.h"
+#include "net/conversation.h"
 
 #include <algorithm>
 #include <utility>
@@ -63,9 +62,10 @@ Result<decltype(proto::ControlRequest::call)> control_call(const proto::Admin& a
       return proto::DeleteStream{.name = name};
     case proto::AdminOperation::SplitShard:
       if (admin.hash() == nullptr) return penstock::fail(ErrorCode::kMalformed);
-      return proto::SplitShard{.name = name,
-                               .shard = proto::shard_id(ShardNumber(admin.shard())),
-                               .new_starting_hash_key = {admin.hash()->high(), admin.hash()->low()}};
+      return proto::SplitShard{
+          .name = name,
+          .shard = proto::shard_id(ShardNumber(admin.shard())),
+          .new_starting_hash_key = {admin.hash()->high(), admin.hash()->low()}};
     case proto::AdminOperation::MergeShards:
       return proto::MergeShards{.name = name,
                                 .shard = proto::shard_id(ShardNumber(admin.shard())),
@@ -112,11 +112,10 @@ void Conversation::get_map(const proto::DecodedMessage& message) {
   const auto text = table.CreateString(name);
   table.Finish(proto::CreateShardMap(table, text, stream->uid.raw(), epoch(),
                                      state_of(stream->status), stream->record_bytes_max,
-                                     stream->retention_hours, list,
-                                     shard != stream->shards.end()));
-  reply(0, shared_.answers.make({.kind = MessageKind::kMap,
-                                 .request = message.header.request,
-                                 .map_epoch = epoch()}));
+                                     stream->retention_hours, list, shard != stream->shards.end()));
+  reply(0,
+        shared_.answers.make(
+            {.kind = MessageKind::kMap, .request = message.header.request, .map_epoch = epoch()}));
 }
 
 void Conversation::admin(const proto::DecodedMessage& message, Nanos now) {

@@ -31,8 +31,7 @@ std::uint32_t retry_after(ErrorCode code) {
 void Conversation::open_put(std::uint32_t id, const proto::DecodedMessage& message, Nanos now) {
   const auto& asked = *flatbuffers::GetRoot<proto::OpenPut>(message.table.data());
   const std::uint64_t request = message.header.request;
-  const std::string name =
-      asked.stream() == nullptr ? std::string() : asked.stream()->str();
+  const std::string name = asked.stream() == nullptr ? std::string() : asked.stream()->str();
   const route::StreamRoute* stream = shared_.data.routes()->find(name);
   if (stream == nullptr) {
     return fail(id, request,
@@ -145,8 +144,8 @@ bool Conversation::put(transport::IncomingMessage& incoming, const proto::Decode
                      .producer = lane.producer,
                      .epoch = lane.epoch,
                      .sequence = message.header.sequence};
-  const bool good = lane.mixed ? put_mixed(operation, *stream)
-                               : put_whole(operation, lane, *stream);
+  const bool good =
+      lane.mixed ? put_mixed(operation, *stream) : put_whole(operation, lane, *stream);
   if (!good) {
     shared_.operations.puts.give(operation);
     return false;
@@ -171,10 +170,9 @@ bool Conversation::put_whole(PutOperation& operation, const Lane& lane,
     fail(operation.lane, operation.asked, {.code = ErrorCode::kWrongShard});
     return false;
   }
-  const BatchVerdict verdict =
-      check_batch(operation.batch.bytes, {.begin = shard->begin,
-                                          .end = shard->end,
-                                          .record_bytes_max = stream.record_bytes_max});
+  const BatchVerdict verdict = check_batch(
+      operation.batch.bytes,
+      {.begin = shard->begin, .end = shard->end, .record_bytes_max = stream.record_bytes_max});
   if (!verdict.good()) return refuse_batch(operation, verdict);
   operation.batch.count = verdict.shape.count;
   operation.batch.payload_bytes = static_cast<std::uint32_t>(verdict.shape.payload_bytes);
@@ -189,9 +187,8 @@ bool Conversation::put_whole(PutOperation& operation, const Lane& lane,
 // Of any shards: taken apart, and put together again by shard.
 bool Conversation::put_mixed(PutOperation& operation, const route::StreamRoute& stream) {
   const BatchVerdict verdict = check_batch(
-      operation.batch.bytes, {.begin = {},
-                              .end = base::kHashKeyMax,
-                              .record_bytes_max = stream.record_bytes_max});
+      operation.batch.bytes,
+      {.begin = {}, .end = base::kHashKeyMax, .record_bytes_max = stream.record_bytes_max});
   if (!verdict.good()) return refuse_batch(operation, verdict);
   ++shared_.counters.batches_split;
   operation.batch.count = verdict.shape.count;
@@ -250,9 +247,9 @@ void Conversation::answer_put(PutOperation& operation) {
     result = proto::CreatePutResult(table, entry.index.raw(), entry.arrival.raw(), entry.repeated);
   }
   table.Finish(result);
-  reply(operation.lane, shared_.answers.make({.kind = MessageKind::kPutDone,
-                                              .request = operation.asked,
-                                              .map_epoch = epoch()}));
+  reply(operation.lane,
+        shared_.answers.make(
+            {.kind = MessageKind::kPutDone, .request = operation.asked, .map_epoch = epoch()}));
 }
 
 }  // namespace penstock::net

@@ -81,8 +81,8 @@ void NativeDoor::accept(const env::SocketEvent& event, Nanos now) {
   ++shared_.counters.sessions;
   ++shared_.counters.sessions_open;
   if (conversations_.empty()) next_tick_ = now + kTickNanos;
-  const Peer::Parts parts{socket_,        staging_, peers_, listener->tls, listener->plain,
-                          shared_.options.session};
+  const Peer::Parts parts{socket_,       staging_,        peers_,
+                          listener->tls, listener->plain, shared_.options.session};
   conversations_.emplace(static_cast<std::uint64_t>(event.connection),
                          std::make_unique<Conversation>(shared_, parts, event.connection, now));
 }

@@ -70,7 +70,8 @@ class NativeDoor final : public runtime::Agent {
   NativeShared shared_;
   PeerCounters peers_;
   std::vector<NativeListener> listeners_;
-  std::unordered_map<std::uint64_t, std::unique_ptr<Conversation>> conversations_;  // by ConnectionId
+  std::unordered_map<std::uint64_t, std::unique_ptr<Conversation>>
+      conversations_;                                  // by ConnectionId
   std::vector<std::unique_ptr<Conversation>> ending_;  // closed, with operations under way
   std::uint64_t map_epoch_ = 0;                        // that was told
   Nanos next_tick_;

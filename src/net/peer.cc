@@ -80,7 +80,8 @@ void Peer::want_input() {
   if (receiving_ || (state_ != State::kSpeaking && state_ != State::kLingering)) return;
   std::span<std::byte> into = {&first_, 1};
   if (tls_ != nullptr) {
-    if (state_ == State::kSpeaking && tls_->input_pending()) return;  // the session takes no more at present
+    if (state_ == State::kSpeaking && tls_->input_pending())
+      return;  // the session takes no more at present
     into = {cipher_.get(), kCipherBytes};
   } else if (state_ == State::kSpeaking) {
     into = session_.destination();

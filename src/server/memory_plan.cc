@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/buffer_pool.h"
 #include "http/options.h"
+#include "shard/producers.h"
 #include "storage/append_limits.h"
 #include "storage/frame_ring.h"
 
@@ -21,6 +22,9 @@ constexpr std::uint64_t kConnectionBytes = 124 * kKiB;
 constexpr std::uint64_t kReadBuffers = 8 * (256 * kKiB);
 constexpr std::uint64_t kParcels = 8192 * std::uint64_t{96};
 constexpr std::uint64_t kIndexPages = 4 * kMiB;
+// Windows, their hash chains, and marks of the batches in flight (shard/producers.h).
+constexpr std::uint64_t kProducers =
+    shard::kProducersMax * std::uint64_t{sizeof(shard::ProducerWindow) + 8} + 4 * kMiB;
 constexpr std::uint64_t kOpenRuns = 4 * kMiB;    // storage/open_runs.h: 32,768 of them at most
 constexpr std::uint64_t kBodyPadding = 64;       // readable bytes behind a body (http/exchange.h)
 constexpr std::uint64_t kTailMin = 40 * kMiB;    // two largest blocks and their padding
@@ -68,6 +72,7 @@ std::expected<MemoryPlan, MemoryShortage> plan_memory(const Config& config, std:
         {"index of the open segment, a cell", open_index, cells},
         {"index pages, a cell", plan.index_cache_bytes, cells},
         {"read buffers, a cell", kReadBuffers, cells},
+        {"idempotent producers, a cell", kProducers, cells},
         {"HTTP bodies, a core", plan.body_bytes, cores},
         {"one body beyond these, a core", kBodyLargest, cores},
         {"HTTP answers, a core", plan.answer_bytes, cores},
