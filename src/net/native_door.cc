@@ -97,6 +97,7 @@ void NativeDoor::wake(Nanos now) {
 void NativeDoor::tick(Nanos now) {
   next_tick_ = now + kTickNanos;
   staging_.tick(now);
+  if (shared_.stopping && drain_end_ == runtime::kNever) drain_end_ = now + kDrainNanos;
   const bool late = now >= drain_end_;
   for (const auto& [id, conversation] : conversations_) {
     if (shared_.stopping && (late || conversation->idle())) conversation->stop();
