@@ -69,7 +69,8 @@ Nanos DataCore::next_deadline() const {
   Nanos deadline = front_ != nullptr ? front_->next_deadline() : runtime::kNever;
   for (const auto& cell : cells_) deadline = std::min(deadline, cell->next_deadline());
   // Entries have deadlines here as well where their puts began on another core.
-  const bool holds = std::ranges::any_of(cells_, [](const auto& cell) { return !cell->quiet(); });
+  const bool holds = std::ranges::any_of(
+      cells_, [](const auto& cell) { return !cell->quiet() || cell->reads_wait(); });
   if (puts_under_way_ > 0 || holds) deadline = std::min(deadline, next_expiry_);
   if (!post_.outbox_empty()) deadline = std::min(deadline, turn_now_ + kNanosPerMilli);
   return deadline;

@@ -76,6 +76,8 @@ class DataCore final : public runtime::Agent, public shard::DataPlane, private s
     return routes_;
   }
 
+  // Reads that wait for records come back, and none waits from now on.
+  void end_waits(Nanos now);
   // Nothing pending, in flight or parked on this core.
   [[nodiscard]] bool quiet() const;
   [[nodiscard]] std::size_t puts_under_way() const { return puts_under_way_; }

@@ -259,6 +259,10 @@ void DataCore::finished(shard::ReadRequest& request, Nanos) {
   }
 }
 
+void DataCore::end_waits(Nanos now) {
+  for (const auto& cell : cells_) cell->end_waits(now);
+}
+
 void DataCore::on_read_home(void* target, void* item, Nanos) {
   auto& core = *static_cast<DataCore*>(target);
   core.reads_done_.push_back(static_cast<shard::ReadRequest*>(item));

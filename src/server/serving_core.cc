@@ -19,6 +19,7 @@ runtime::WorkCount ServingCore::poll(Nanos now, WallMillis wall) {
   if (!draining_ && drain_asked_.load(std::memory_order_acquire)) {
     draining_ = true;
     front_->begin_drain();
+    core_->end_waits(now);
   }
   // Before the first map nobody could be told what streams there are.
   front_->pause(core_->congested() || core_->routes()->epoch == 0);

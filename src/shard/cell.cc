@@ -129,6 +129,7 @@ runtime::WorkCount Cell::settle(Nanos now, WallMillis wall) {
     fail_all(now);
     ++work;
   }
+  if (!woken_.empty()) go_on_reading(now);
   return work;
 }
 
@@ -141,6 +142,7 @@ void Cell::settle_ticket(Ticket& ticket, const Result<>& outcome, Nanos now) {
     if (durable) {
       shard.visible = placed.next;
       shard.visible_arrival = placed.arrival;
+      if (!shard.readers.empty()) wake_readers(shard);
     }
     remove_if_idle(shard);
   }
@@ -164,7 +166,10 @@ void Cell::settle_ticket(Ticket& ticket, const Result<>& outcome, Nanos now) {
     } else if (command->kind == CommandKind::kOpenShard) {
       apply_open(*command, now);
     } else if (command->kind == CommandKind::kCloseShard) {
-      if (Shard* shard = find(command->shard); shard != nullptr) shard->life = ShardLife::kClosed;
+      if (Shard* shard = find(command->shard); shard != nullptr) {
+        shard->life = ShardLife::kClosed;
+        wake_readers(*shard);
+      }
     } else if (command->kind == CommandKind::kTrimShard) {
       apply_trim(*command);
     }
@@ -228,6 +233,7 @@ void Cell::refuse_pending(Shard& shard, ErrorCode error, Nanos now) {
 // Entries lie in the order in which they were placed, not of their calls: an old one may stand behind a
 // younger one. So a list keeps its earliest deadline, and is walked only when that has passed.
 void Cell::expire(Nanos now) {
+  while (ReadRequest* const request = waiting_.due(now)) end_wait(*request, now);
   for (std::size_t i = 0; i < ticket_count_; ++i) {
     Ticket& ticket = tickets_[(first_ticket_ + i) % kTickets];
     if (ticket.deadline >= now) continue;

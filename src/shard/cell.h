@@ -21,6 +21,7 @@
 #include "shard/producers.h"
 #include "shard/requests.h"
 #include "shard/shard.h"
+#include "shard/waiting_reads.h"
 #include "storage/journal.h"
 #include "storage/store.h"
 
@@ -77,13 +78,17 @@ class Cell {
 
   [[nodiscard]] runtime::WorkCount settle(Nanos now, WallMillis wall);
   [[nodiscard]] runtime::WorkCount place(Nanos now, WallMillis wall);
-  // Entries past their deadline: what is in flight becomes unknown, what is not is refused.
+  // Entries past their deadline: what is in flight becomes unknown, what is not is refused. Reads that have
+  // waited long enough come back.
   void expire(Nanos now);
+  // Reads that wait come back, and none waits from now on: the daemon stops.
+  void end_waits(Nanos now);
 
   void set_retention_now(RetentionMillis now) { retention_now_ = now; }
   [[nodiscard]] Nanos next_deadline() const { return journal_.next_deadline(); }
-  // Nothing pending and nothing in flight.
+  // Nothing pending and nothing in flight. Reads may wait.
   [[nodiscard]] bool quiet() const;
+  [[nodiscard]] bool reads_wait() const { return !waiting_.empty(); }
   [[nodiscard]] bool fenced() const { return journal_.fenced(); }
   [[nodiscard]] const CellCounters& counters() const { return counters_; }
   [[nodiscard]] storage::JournalMetrics journal_metrics() const { return journal_.metrics(); }
@@ -190,6 +195,10 @@ class Cell {
   void describe_spent(CellCommand& command);
   void remove_if_idle(Shard& shard);
   void start_read(ReadRequest& request, Shard& shard, Nanos now);
+  void wait(ReadRequest& request, Shard& shard, Nanos now);
+  void wake_readers(Shard& shard);
+  void go_on_reading(Nanos now);
+  void end_wait(ReadRequest& request, Nanos now);
   static void read_done(storage::ReadOp& op);
 
   CellId id_;
@@ -215,6 +224,9 @@ class Cell {
   std::size_t ticket_count_ = 0;  // in flight, the open one included
   bool ticket_open_ = false;
   bool block_full_ = false;  // the open block, which waits until the journal takes it
+  WaitingReads waiting_;
+  ReadList woken_;           // their shard has something, or has closed
+  bool waits_ended_ = false;
   Lsn covered_;              // the durable prefix that `shards_` shows as visible
   bool failed_ = false;
   bool full_ = false;  // the journal takes no more data, as of this turn's `settle`

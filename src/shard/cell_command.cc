@@ -106,6 +106,7 @@ void Cell::apply_trim(CellCommand& command) {
   if (command.control.index == UINT64_MAX) {
     shard->removed = true;
     shard->life = ShardLife::kClosed;
+    wake_readers(*shard);
     remove_if_idle(*shard);
     return;
   }

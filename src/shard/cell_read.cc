@@ -1,4 +1,5 @@
-// Reads: limits, the start, and what the reader is told of where it stands.
+// Reads: limits, the start, waits for what is to come, and what the reader is told of where it stands.
+#include "base/assert.h"
 #include "shard/cell.h"
 #include "storage/sabotage.h"
 
@@ -40,18 +41,22 @@ void Cell::start_read(ReadRequest& request, Shard& shard, Nanos now) {
       break;
   }
   request.next = from;
+  const bool closed = shard.life == ShardLife::kClosed;
+  if (from >= shard.visible && !closed && request.wait_until > now && !waits_ended_) {
+    return wait(request, shard, now);
+  }
   if (request.sink == nullptr) {
-    request.at_end = shard.life == ShardLife::kClosed && from >= shard.visible;
+    request.at_end = closed && from >= shard.visible;
     outlet_.finished(request, now);
     return;
   }
-  if (!shard.reads.admits(now) || !shard.read_bytes.admits(now)) {
+  if ((!request.push && !shard.reads.admits(now)) || !shard.read_bytes.admits(now)) {
     ++counters_.reads_throttled;
     request.outcome = fail(ErrorCode::kThrottled);
     outlet_.finished(request, now);
     return;
   }
-  shard.reads.debit(1, now);
+  if (!request.push) shard.reads.debit(1, now);
   ++shard.reads_in_flight;
   const auto horizon = horizons_.find(request.shard.stream);
   storage::ReadOp& op = request.op;
@@ -66,6 +71,61 @@ void Cell::start_read(ReadRequest& request, Shard& shard, Nanos now) {
   op.done = &Cell::read_done;
   op.context = &request;
   journal_.start(op, now);
+}
+
+// --- Waits ------------------------------------------------------------------------------------
+
+void Cell::wait(ReadRequest& request, Shard& shard, Nanos now) {
+  if (request.start == ReadStart::kLatest) {
+    request.start = ReadStart::kIndex;
+    request.index = request.next;
+  }
+  ++shard.reads_in_flight;
+  shard.readers.push_back(request);
+  waiting_.add(request, now);
+}
+
+// They go on at the end of `settle`, when this turn's blocks have all been looked at.
+void Cell::wake_readers(Shard& shard) {
+  while (ReadRequest* const request = shard.readers.pop_front()) {
+    waiting_.remove(*request);
+    woken_.push_back(*request);
+  }
+}
+
+void Cell::go_on_reading(Nanos now) {
+  while (ReadRequest* const request = woken_.pop_front()) {
+    const auto at = shards_.find(request->shard);
+    PENSTOCK_ASSERT(at != shards_.end());
+    Shard& shard = *at->second;
+    --shard.reads_in_flight;
+    if (shard.removed) {
+      request->outcome = fail(ErrorCode::kNotFound);
+      outlet_.finished(*request, now);
+      remove_if_idle(shard);
+    } else {
+      request->asked = turn_wall_;
+      start_read(*request, shard, now);
+    }
+  }
+}
+
+// In vain: nothing is there.
+void Cell::end_wait(ReadRequest& request, Nanos now) {
+  Shard& shard = *shards_.find(request.shard)->second;
+  shard.readers.remove(request);
+  --shard.reads_in_flight;
+  outlet_.finished(request, now);
+}
+
+void Cell::end_waits(Nanos now) {
+  waits_ended_ = true;
+  for (const auto& [key, shard] : shards_) {
+    while (ReadRequest* const request = shard->readers.front()) {
+      waiting_.remove(*request);
+      end_wait(*request, now);
+    }
+  }
 }
 
 void Cell::read_done(storage::ReadOp& op) {

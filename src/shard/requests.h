@@ -9,6 +9,7 @@
 //            kSequenceGap, kSequenceOld, kProducerFenced, kProducerUnknown
 #pragma once
 
+#include "base/intrusive_list.h"
 #include "penstock/ids.h"
 #include "penstock/result.h"
 #include "penstock/units.h"
@@ -100,12 +101,16 @@ struct ReadRequest {
   // Receives batches on the owning core, in order; null asks for the resolved position alone
   // (`next`), reads nothing and debits nothing.
   storage::BatchSink* sink = nullptr;
+  // Where no record is there from the position on, waits for one until then, some seconds at most
+  // (WaitingReads). A wait for kLatest is for what comes after it began. 0: does not wait.
+  Nanos wait_until;
+  bool push = false;  // of a subscription: it is no transaction of the shard's five a second
   void (*done)(ReadRequest& request, Nanos now) = nullptr;
   void* context = nullptr;
   // Out.
   Result<>
       outcome;  // kThrottled, kNotFound (no such shard), kFenced (not opened), kDataLoss, kSystem
-  RecordIndex next;     // where the next read goes on
+  RecordIndex next;     // where the next read goes on; of a wait that was in vain, where it waited
   bool at_end = false;  // closed shard, everything read
   std::int64_t millis_behind = 0;
   // The data plane's.
@@ -113,7 +118,11 @@ struct ReadRequest {
   Cell* cell = nullptr;
   WallMillis asked;
   storage::ReadOp op;
+  base::ListLink<ReadRequest> waiting;  // at its shard, or among those that were woken
+  base::ListLink<ReadRequest> timed;
+  std::int64_t wait_step = 0;
 };
+using ReadList = base::IntrusiveList<ReadRequest, &ReadRequest::waiting>;
 
 // Opens an epoch of an idempotent producer in one shard, and asks what the shard has stored of it. Of an
 // epoch that is open already it only asks; so it is asked again where an answer did not come. In a

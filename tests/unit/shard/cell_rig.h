@@ -237,7 +237,10 @@ class CellRig final : public Cell::Outlet {
     EXPECT_EQ(count, 0U);
   }
   void finished(CellCommand&, Nanos) override { ++commands_finished; }
-  void finished(ReadRequest&, Nanos) override { reading_ = false; }
+  void finished(ReadRequest& request, Nanos) override {
+    reads_back.push_back(&request);
+    reading_ = false;
+  }
   void finished(ProducerRequest& request, Nanos) override { answered.push_back(&request); }
 
   drivers::SimTime time;
@@ -251,6 +254,7 @@ class CellRig final : public Cell::Outlet {
   std::unique_ptr<Cell> cell;
   std::vector<PutEntry*> settled_entries;
   std::vector<ProducerRequest*> answered;
+  std::vector<const ReadRequest*> reads_back;
   std::uint32_t producers_max = kProducersMax;  // from the next start on
   int commands_finished = 0;
 
