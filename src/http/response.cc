@@ -118,7 +118,7 @@ std::string_view Response::finish(const ResponseHead& head) {
   char* const message = base() + body_at - head_bytes;
   std::copy_n(start, written.size, message);
   std::ranges::copy(head.extra_headers, message + written.size);
-  std::memcpy(message + head_bytes - 2, "\r\n", 2);
+  std::ranges::copy(std::string_view("\r\n"), message + head_bytes - 2);
   return {message, head.head_only ? head_bytes : head_bytes + body_bytes};
 }
 
