@@ -1,5 +1,5 @@
-// Who it is, maps, and what becomes of lanes. Puts are in conversation_put.cc, administration in
-// conversation_admin.cc.
+// Who it is, maps, and what becomes of lanes. Puts are in conversation_put.cc, gets in conversation_get.cc and
+// conversation_read.cc, administration in conversation_admin.cc.
 #include "net/conversation.h"
 
 #include "base/assert.h"
@@ -34,7 +34,10 @@ Conversation::Conversation(NativeShared& shared, const Peer::Parts& parts, env::
   peer_.session().context = this;
 }
 
-Conversation::~Conversation() { PENSTOCK_ASSERT(under_way_ == 0); }
+Conversation::~Conversation() {
+  PENSTOCK_ASSERT(under_way_ == 0);
+  end_lanes();
+}
 
 void Conversation::serve(Nanos now) {
   do {
@@ -52,9 +55,14 @@ void Conversation::take(transport::SessionEvent& event, Nanos now) {
     case transport::SessionEventKind::kMessage:
       return on_message(event.message, event.opened, now);
     case transport::SessionEventKind::kReset:
-      lanes_.erase(event.lane);
+      if (const auto at = lanes_.find(event.lane); at != lanes_.end()) end_lane(at);
       return;
+    case transport::SessionEventKind::kCredit:
+      return on_lane_ready(event.lane, false, now);
+    case transport::SessionEventKind::kWritable:
+      return on_lane_ready(event.lane, true, now);
     case transport::SessionEventKind::kClosed:
+      end_lanes();
       if (!event.by_peer && event.code == CloseCode::kProtocol) ++shared_.counters.violations;
       return;
     default:
@@ -67,6 +75,7 @@ void Conversation::tick(Nanos now) {
   if (!greeted_ && peer_.session().open() && now - began_ > shared_.options.hello_nanos) {
     peer_.session().close(CloseCode::kIdle, "no Hello came in time");
   }
+  if (peer_.session().open()) tick_lanes(now);
   serve(now);
 }
 
@@ -116,6 +125,12 @@ void Conversation::on_lane(transport::IncomingMessage& incoming,
     taken = put(incoming, message, now);
   } else if (message.header.kind == MessageKind::kOpenPut) {
     violate(CloseCode::kProtocol, "OpenPut is not the first message of its lane");
+  } else if (message.header.kind == MessageKind::kSubscribe && opened) {
+    subscribe(lane, message, now);
+  } else if (message.header.kind == MessageKind::kSubscribe) {
+    violate(CloseCode::kProtocol, "Subscribe is not the first message of its lane");
+  } else if (message.header.kind == MessageKind::kGet) {
+    get(lane, message, now);
   } else {
     fail(lane, message.header.request, {.code = ErrorCode::kUnsupported});
   }
@@ -183,7 +198,7 @@ bool Conversation::proven(const proto::Hello& hello) {
 
 // --- Maps -------------------------------------------------------------------------------------
 
-void Conversation::on_new_map(Nanos) {
+void Conversation::on_new_map(Nanos now) {
   const route::RouteMap& map = *shared_.data.routes();
   for (auto& [name, known] : known_) {
     const route::StreamRoute* stream = map.find(name);
@@ -193,11 +208,12 @@ void Conversation::on_new_map(Nanos) {
     table.Finish(proto::CreateStreamName(table, table.CreateString(name)));
     reply(0, shared_.answers.make({.kind = MessageKind::kMapChanged, .map_epoch = map.epoch}));
   }
+  if (peer_.session().open()) tick_lanes(now);  // some have waited for it
 }
 
-const route::StreamRoute* Conversation::stream_of(const Lane& lane) const {
-  const route::StreamRoute* stream = shared_.data.routes()->find(lane.name);
-  return stream != nullptr && stream->uid == lane.stream ? stream : nullptr;
+const route::StreamRoute* Conversation::find(const std::string& name, StreamUid uid) const {
+  const route::StreamRoute* stream = shared_.data.routes()->find(name);
+  return stream != nullptr && stream->uid == uid ? stream : nullptr;
 }
 
 }  // namespace penstock::net

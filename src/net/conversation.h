@@ -55,7 +55,9 @@ struct NativeCounters {
   std::uint64_t batches_repeated = 0;
   std::uint64_t records_in = 0;
   std::uint64_t deliveries = 0;
-  std::uint64_t violations = 0;  // sessions closed because the client broke a rule
+  std::uint64_t records_out = 0;
+  std::uint64_t readers_slow = 0;  // ended because the client did not take what it asked for
+  std::uint64_t violations = 0;    // sessions closed because the client broke a rule
 };
 
 // What the conversations of one door share.
@@ -95,6 +97,8 @@ class Conversation {
   void tick(Nanos now);
   // Tells of maps that have changed. Once a turn in which there is a newer one.
   void on_new_map(Nanos now);
+  // There is memory for what the reader wants; it is in that queue no more.
+  void on_memory(ReadOperation& reader, Nanos now);
   void stop();
   // Nothing refers to it any more.
   [[nodiscard]] bool over() const { return peer_.closed() && under_way_ == 0; }
@@ -111,8 +115,14 @@ class Conversation {
     ShardNumber shard;
     std::uint64_t producer = 0;
     std::uint32_t epoch = 0;
-    std::uint32_t waiting = 0;  // batches without a result
+    std::uint32_t waiting = 0;        // batches, or gets, without a result
+    ReadOperation* reader = nullptr;  // of a subscription
+    // What was read and is not all sent: it holds memory.
+    std::uint32_t queued = 0;
+    std::uint64_t queued_bytes = 0;
+    Nanos queued_since = {};
   };
+  using Lanes = std::unordered_map<std::uint32_t, Lane>;
   struct Known {  // a map that the client has asked for
     StreamUid stream;
     const route::StreamRoute* told = nullptr;  // compared, never followed
@@ -145,10 +155,45 @@ class Conversation {
   static void put_done(shard::PutRequest& request, Nanos now);
   void answer_put(PutOperation& operation);
 
+  void subscribe(std::uint32_t lane, const proto::DecodedMessage& message, Nanos now);
+  void get(std::uint32_t lane, const proto::DecodedMessage& message, Nanos now);
+  // Null: it has been refused.
+  [[nodiscard]] ReadOperation* begin_read(std::uint32_t lane, std::uint64_t request,
+                                          std::string_view stream, std::uint32_t shard,
+                                          const proto::Position* from);
+  void ask(ReadOperation& reader, ReadStep step, Nanos now);
+  static void read_done(shard::ReadRequest& request, Nanos now);
+  void on_read(ReadOperation& reader, Nanos now);
+  void resolved(ReadOperation& reader, Nanos now);
+  void watched(ReadOperation& reader, Nanos now);
+  void have_read(ReadOperation& reader, Nanos now);
+  void read_failed(ReadOperation& reader, Nanos now);
+  void watch(ReadOperation& reader, Nanos now);
+  void want_read(ReadOperation& reader, Nanos now);
+  void read(ReadOperation& reader, Nanos now);
+  void wait_for(ReadOperation& reader, ReadPhase phase, Nanos now);
+  void deliver(ReadOperation& reader, Nanos now);
+  void answer_get(ReadOperation& reader, Nanos now);
+  void send_read(ReadOperation& reader, Answer& answer, Nanos now);
+  void tell_loss(ReadOperation& reader, RecordIndex from);
+  void end_of_shard(ReadOperation& reader, Nanos now);
+  [[nodiscard]] std::vector<const route::ShardRoute*> children_of(
+      const ReadOperation& reader) const;
+  void on_lane_ready(std::uint32_t lane, bool sent, Nanos now);
+  void tick_lanes(Nanos now);
+  void tick_reader(std::uint32_t id, ReadOperation& reader, Nanos now);
+  [[nodiscard]] bool slow(const Lane& lane, Nanos now) const;
+  void drop(ReadOperation& reader);
+  // The lane is over: what it had is given back as far as it is not under way.
+  Lanes::iterator end_lane(Lanes::iterator lane);
+  void end_lane(std::uint32_t lane, transport::CloseCode code, std::string_view reason);
+  void end_lanes();
+
   void reply(std::uint32_t lane, Answer& answer);
   void fail(std::uint32_t lane, std::uint64_t request, const Failing& failing);
   void violate(transport::CloseCode code, std::string_view rule);
-  [[nodiscard]] const route::StreamRoute* stream_of(const Lane& lane) const;
+  // Null where it has been deleted, if another has its name meanwhile, too.
+  [[nodiscard]] const route::StreamRoute* find(const std::string& name, StreamUid uid) const;
   [[nodiscard]] std::uint64_t epoch() const { return shared_.data.routes()->epoch; }
 
   NativeShared& shared_;
@@ -156,7 +201,7 @@ class Conversation {
   bool greeted_ = false;
   Nanos began_;
   std::size_t under_way_ = 0;  // operations that hold on to this
-  std::unordered_map<std::uint32_t, Lane> lanes_;
+  Lanes lanes_;
   std::unordered_map<std::string, Known> known_;
 };
 

@@ -1,6 +1,7 @@
 // Maps of streams, and the administrative calls.
 #include "base/hash_key.h"
 #include "net/conversation.h"
+#include "net/shard_table.h"
 
 #include <algorithm>
 #include <utility>
@@ -15,10 +16,6 @@ constexpr std::size_t kShardsPerMap = 512;
 constexpr std::size_t kStreamsPerList = 100;
 constexpr std::size_t kNameMax = 128;
 constexpr std::size_t kKnownMax = 1024;  // streams whose changes a client is told
-
-std::string_view view(const flatbuffers::String* text) {
-  return text == nullptr ? std::string_view() : std::string_view(text->c_str(), text->size());
-}
 
 // As the service has it: [a-zA-Z0-9_.-]{1,128}.
 bool is_stream_name(std::string_view name) {
@@ -40,15 +37,6 @@ proto::StreamState state_of(route::StreamStatus status) {
       return proto::StreamState::Deleting;
   }
   return proto::StreamState::Deleting;
-}
-
-flatbuffers::Offset<proto::Shard> write_shard(flatbuffers::FlatBufferBuilder& table,
-                                              const route::ShardRoute& shard) {
-  const proto::HashKey begin(shard.begin.high, shard.begin.low);
-  const proto::HashKey end(shard.end.high, shard.end.low);
-  return proto::CreateShard(table, shard.number.raw(), &begin, &end, shard.core.raw(), shard.open,
-                            shard.parent.raw(), shard.adjacent_parent.raw(), shard.created_second,
-                            shard.final_index);
 }
 
 // The call for what was asked, or why there is none.

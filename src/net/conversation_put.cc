@@ -128,7 +128,7 @@ bool Conversation::put(transport::IncomingMessage& incoming, const proto::Decode
     violate(CloseCode::kProtocol, "too many batches without a result on one lane");
     return false;
   }
-  const route::StreamRoute* stream = stream_of(lane);
+  const route::StreamRoute* stream = find(lane.name, lane.stream);
   if (stream == nullptr) {
     peer_.session().reset(incoming.lane, CloseCode::kGone, "the stream has been deleted");
     lanes_.erase(at);

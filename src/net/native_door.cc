@@ -37,13 +37,15 @@ runtime::WorkCount NativeDoor::poll(Nanos now, WallMillis wall) {
   }
   if (!conversations_.empty() && now >= next_tick_) tick(now);
   wake(now);
+  feed(now);
   reclaim();
   socket_.submit();
   return static_cast<runtime::WorkCount>(count);
 }
 
 Nanos NativeDoor::next_deadline() const {
-  if (conversations_.empty()) return runtime::kNever;
+  if (conversations_.empty() && ending_.empty()) return runtime::kNever;
+  if (memory_for_reader()) return Nanos{0};
   if (map_epoch_ != shared_.data.routes()->epoch) return Nanos{0};
   return next_tick_;
 }
@@ -92,6 +94,19 @@ void NativeDoor::wake(Nanos now) {
   while (transport::Session* const session = staging_.next_woken()) {
     static_cast<Conversation*>(session->context)->serve(now);
   }
+}
+
+// Readers that wait for memory, as far as there is some again.
+void NativeDoor::feed(Nanos now) {
+  while (memory_for_reader()) {
+    ReadOperation& reader = *shared_.operations.memory_wanted.pop_front();
+    reader.conversation->on_memory(reader, now);
+  }
+}
+
+bool NativeDoor::memory_for_reader() const {
+  const ReadOperation* const first = shared_.operations.memory_wanted.front();
+  return first != nullptr && shared_.deliveries.has_room(first->bytes);
 }
 
 void NativeDoor::tick(Nanos now) {

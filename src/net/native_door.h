@@ -62,6 +62,8 @@ class NativeDoor final : public runtime::Agent {
   void take(const env::SocketEvent& event, Nanos now);
   void accept(const env::SocketEvent& event, Nanos now);
   void wake(Nanos now);
+  void feed(Nanos now);
+  [[nodiscard]] bool memory_for_reader() const;
   void tick(Nanos now);
   void reclaim();
 

@@ -4,6 +4,9 @@
 // Allocates  when there is no spare one; the records of a mixed batch grow their vector once
 #pragma once
 
+#include "base/buffer_pool.h"
+#include "base/intrusive_list.h"
+#include "net/delivery_sink.h"
 #include "penstock/units.h"
 #include "proto/kinesis.h"
 #include "shard/requests.h"
@@ -11,6 +14,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace penstock::net {
@@ -46,6 +50,46 @@ struct ControlOperation {
   ControlOperation* next = nullptr;
 };
 
+// What a reader has asked of the shard's core.
+enum class ReadStep : std::uint8_t {
+  kResolve,  // where it begins
+  kWatch,    // to say when there is something
+  kRead,
+};
+// What a reader waits for.
+enum class ReadPhase : std::uint8_t {
+  kAnswer,  // of the shard's core: the operation is under way
+  kMemory,  // for a delivery
+  kCredit,  // of the client, for a delivery
+  kQueue,   // until deliveries have been sent
+  kLater,   // the shard's limits, or a core that stops
+  kMap,     // that shows the children of the shard, which has been read to its end
+};
+
+// One Get, or a subscription from beginning to end.
+struct ReadOperation {
+  Conversation* conversation = nullptr;
+  std::uint32_t lane = 0;
+  std::uint64_t asked = 0;  // the request's number
+  std::string stream;       // its name
+  bool subscription = false;
+  ReadStep step = ReadStep::kResolve;
+  ReadPhase phase = ReadPhase::kAnswer;
+  Nanos since;                // in this phase
+  Nanos until;                // a Get waits
+  std::size_t bytes = 0;      // of a delivery, aimed at
+  std::uint32_t records = 0;  // the same
+  RecordIndex at;             // the next record that it wants …
+  bool by_time = false;       // … or the first that arrived then
+  WallMillis time;
+  shard::ReadRequest request;
+  DeliverySink sink;
+  base::PoolBuffer buffer;
+  base::ListLink<ReadOperation> memory;  // among those that wait for it
+  ReadOperation* next = nullptr;
+};
+using MemoryQueue = base::IntrusiveList<ReadOperation, &ReadOperation::memory>;
+
 // Spare ones of a kind.
 template <class Operation>
 class OperationPool {
@@ -73,6 +117,8 @@ struct Operations {
   OperationPool<PutOperation> puts;
   OperationPool<ProducerOperation> producers;
   OperationPool<ControlOperation> controls;
+  OperationPool<ReadOperation> reads;
+  MemoryQueue memory_wanted;  // readers, first come first served
 };
 
 }  // namespace penstock::net

@@ -225,9 +225,9 @@ class Cell {
   bool ticket_open_ = false;
   bool block_full_ = false;  // the open block, which waits until the journal takes it
   WaitingReads waiting_;
-  ReadList woken_;           // their shard has something, or has closed
+  ReadList woken_;  // their shard has something, or has closed
   bool waits_ended_ = false;
-  Lsn covered_;              // the durable prefix that `shards_` shows as visible
+  Lsn covered_;  // the durable prefix that `shards_` shows as visible
   bool failed_ = false;
   bool full_ = false;  // the journal takes no more data, as of this turn's `settle`
   Nanos turn_now_;

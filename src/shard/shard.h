@@ -46,8 +46,8 @@ struct Shard {
   std::uint32_t pending_batches = 0;  // of these entries, those that are batches
   Shard* next_touched = nullptr;
   std::uint32_t frames_under_way = 0;  // its frames in blocks that are not settled
-  std::uint32_t reads_in_flight = 0;  // waiting ones included
-  ReadList readers;                   // that wait for `visible` to rise
+  std::uint32_t reads_in_flight = 0;   // waiting ones included
+  ReadList readers;                    // that wait for `visible` to rise
 
   quota::TokenBucket write_bytes;
   quota::TokenBucket write_records;

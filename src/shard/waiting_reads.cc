@@ -20,7 +20,8 @@ void WaitingReads::remove(ReadRequest& request) {
 
 ReadRequest* WaitingReads::due(Nanos now) {
   const std::int64_t step = step_of(now);
-  looked_at_ = std::max(looked_at_, step - static_cast<std::int64_t>(kSlots));  // once round at most
+  looked_at_ =
+      std::max(looked_at_, step - static_cast<std::int64_t>(kSlots));  // once round at most
   for (; count_ > 0; ++looked_at_) {
     // A slot's are in order: whoever came later waits until the same step or whole turns longer.
     ReadRequest* const request = slot_of(looked_at_).front();

@@ -158,6 +158,7 @@ class BatchView {
   [[nodiscard]] WallMillis arrival() const { return fields_.arrival; }
   [[nodiscard]] const BatchFields& fields() const { return fields_; }
   [[nodiscard]] std::uint32_t count() const { return shape_.count; }
+  [[nodiscard]] std::size_t payload_bytes() const { return shape_.payload_bytes; }  // keys and data
   // REQUIRES: i < count().
   [[nodiscard]] RecordRef record(std::uint32_t i) const;
   // Header and FlatBuffer, as stored.

@@ -1,6 +1,5 @@
 // Reads that wait for a record: woken by it, by the shard's end, by the clock.
 #include "cell_rig.h"
-
 #include "shard/waiting_reads.h"
 
 #include <algorithm>
@@ -49,8 +48,7 @@ TEST_F(Waits, AReadAtTheTipIsAnsweredWhenARecordIsDurable) {
   rig_.turn();
   EXPECT_FALSE(back(request));
   EXPECT_TRUE(rig_.cell->quiet()) << "a read that waits keeps no drain";
-  calls_.push_back(
-      std::make_unique<Call>(1, 1, "first", rig_.time.now() + 60 * kNanosPerSecond));
+  calls_.push_back(std::make_unique<Call>(1, 1, "first", rig_.time.now() + 60 * kNanosPerSecond));
   ASSERT_EQ(rig_.take(*calls_.back(), key_of(1)), 1U);
   rig_.turn();
   EXPECT_FALSE(back(request)) << "before its record is durable";
