@@ -17,7 +17,6 @@ DataCore::DataCore(const Parts& parts, std::size_t cores)
       service_(parts.service),
       writes_(parts.writes),
       reads_(parts.reads),
-      socket_(parts.socket),
       post_(parts.post),
       routes_(std::make_shared<const route::RouteMap>()),
       parcels_(kParcels),
@@ -50,7 +49,7 @@ runtime::WorkCount DataCore::poll(Nanos now, WallMillis wall) {
   work += reads_.poll(now);
   for (const auto& cell : cells_) work += cell->settle(now, wall);
   work += answer(now);
-  if (front_ != nullptr) work += front_->poll(now, wall);
+  for (const Front& front : fronts_) work += front.agent->poll(now, wall);
   for (const auto& cell : cells_) work += cell->place(now, wall);
   if (now >= next_expiry_) {
     next_expiry_ = now + kExpiryStep;
@@ -58,7 +57,7 @@ runtime::WorkCount DataCore::poll(Nanos now, WallMillis wall) {
     if (!parked_.empty()) retry_parked(now);
   }
   work += answer(now);
-  if (socket_ != nullptr) socket_->submit();
+  for (const Front& front : fronts_) front.socket->submit();
   post_.wake_receivers();
   ++counters_.turns;
   if (work != 0) ++counters_.busy_turns;
@@ -66,7 +65,8 @@ runtime::WorkCount DataCore::poll(Nanos now, WallMillis wall) {
 }
 
 Nanos DataCore::next_deadline() const {
-  Nanos deadline = front_ != nullptr ? front_->next_deadline() : runtime::kNever;
+  Nanos deadline = runtime::kNever;
+  for (const Front& front : fronts_) deadline = std::min(deadline, front.agent->next_deadline());
   for (const auto& cell : cells_) deadline = std::min(deadline, cell->next_deadline());
   // Entries have deadlines here as well where their puts began on another core.
   const bool holds = std::ranges::any_of(

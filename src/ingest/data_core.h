@@ -56,7 +56,6 @@ class DataCore final : public runtime::Agent, public shard::DataPlane, private s
     CoreId service;  // where finished commands go
     env::Disk& writes;
     env::Disk& reads;
-    env::Socket* socket = nullptr;  // null: no front door on this core
     runtime::PostOffice::Post& post;
   };
   DataCore(const Parts& parts, std::size_t cores);
@@ -65,7 +64,10 @@ class DataCore final : public runtime::Agent, public shard::DataPlane, private s
   // Wiring, before the first turn.
   void add_cell(const storage::JournalOptions& options, storage::RecoveredCell recovered);
   void set_peers(std::vector<DataCore*> peers) { peers_ = std::move(peers); }
-  void set_front(runtime::Agent* front) { front_ = front; }
+  // A front door that turns with this core, and the socket that it speaks through.
+  void add_front(runtime::Agent& front, env::Socket& socket) {
+    fronts_.push_back({&front, &socket});
+  }
   runtime::WorkCount poll(Nanos now, WallMillis wall) override;
   [[nodiscard]] Nanos next_deadline() const override;
 
@@ -148,9 +150,13 @@ class DataCore final : public runtime::Agent, public shard::DataPlane, private s
   CoreId service_;
   runtime::DiskQueue writes_;
   runtime::DiskQueue reads_;
-  env::Socket* socket_;
+  struct Front {
+    runtime::Agent* agent;
+    env::Socket* socket;
+  };
+
   runtime::PostOffice::Post& post_;
-  runtime::Agent* front_ = nullptr;
+  std::vector<Front> fronts_;
   std::vector<DataCore*> peers_;  // by core id; null for cores that are not data cores
   std::vector<std::unique_ptr<shard::Cell>> cells_;
   std::shared_ptr<const route::RouteMap> routes_;

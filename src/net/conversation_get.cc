@@ -24,8 +24,7 @@ constexpr std::size_t kDeliveryBytesMax = std::size_t{4} * kMiB;
 constexpr std::int64_t kWaitMillisMax = 20'000;
 
 std::size_t aimed_at(std::uint32_t asked, std::size_t usual) {
-  return asked == 0 ? usual
-                    : std::clamp<std::size_t>(asked, kDeliveryBytesMin, kDeliveryBytesMax);
+  return asked == 0 ? usual : std::clamp<std::size_t>(asked, kDeliveryBytesMin, kDeliveryBytesMax);
 }
 
 }  // namespace
@@ -51,8 +50,7 @@ ReadOperation* Conversation::begin_read(std::uint32_t id, std::uint64_t request,
     return refuse({.code = ErrorCode::kNotFound, .text = "there is no stream of this name"});
   }
   if (stream->find(ShardNumber(number)) == nullptr) {
-    return refuse(
-        {.code = ErrorCode::kNotFound, .text = "the stream has no shard of this number"});
+    return refuse({.code = ErrorCode::kNotFound, .text = "the stream has no shard of this number"});
   }
   if (from == nullptr || from->from() > proto::From::Time) {
     return refuse({.code = ErrorCode::kMalformed, .text = "a position says where to begin"});
@@ -93,8 +91,8 @@ ReadOperation* Conversation::begin_read(std::uint32_t id, std::uint64_t request,
 
 void Conversation::subscribe(std::uint32_t id, const proto::DecodedMessage& message, Nanos now) {
   const auto& asked = *flatbuffers::GetRoot<proto::Subscribe>(message.table.data());
-  ReadOperation* const reader = begin_read(id, message.header.request, view(asked.stream()),
-                                           asked.shard(), asked.position());
+  ReadOperation* const reader =
+      begin_read(id, message.header.request, view(asked.stream()), asked.shard(), asked.position());
   if (reader == nullptr) return;
   reader->subscription = true;
   reader->bytes = aimed_at(asked.delivery_bytes(), kDeliveryBytes);
@@ -110,14 +108,13 @@ void Conversation::get(std::uint32_t id, const proto::DecodedMessage& message, N
   if (at != lanes_.end() && at->second.waiting == kGetsWaitingMax) {
     return violate(CloseCode::kProtocol, "too many gets without an answer on one lane");
   }
-  ReadOperation* const reader = begin_read(id, message.header.request, view(asked.stream()),
-                                           asked.shard(), asked.position());
+  ReadOperation* const reader =
+      begin_read(id, message.header.request, view(asked.stream()), asked.shard(), asked.position());
   if (reader == nullptr) return;
   ++lanes_.at(id).waiting;
   reader->bytes = aimed_at(asked.bytes_max(), kGotBytes);
   if (asked.records_max() > 0) reader->records = asked.records_max();
-  reader->until =
-      now + std::min<std::int64_t>(asked.wait_ms(), kWaitMillisMax) * kNanosPerMilli;
+  reader->until = now + std::min<std::int64_t>(asked.wait_ms(), kWaitMillisMax) * kNanosPerMilli;
   ask(*reader, ReadStep::kResolve, now);
 }
 
@@ -139,9 +136,9 @@ void Conversation::deliver(ReadOperation& reader, Nanos now) {
   const shard::ReadRequest& request = reader.request;
   const bool empty = reader.sink.used() == 0;
   flatbuffers::FlatBufferBuilder& table = shared_.answers.table();
-  table.Finish(proto::CreateDelivered(
-      table, empty ? request.next.raw() : reader.sink.first().raw(), request.next.raw(),
-      std::max<std::int64_t>(request.millis_behind, 0)));
+  table.Finish(proto::CreateDelivered(table, empty ? request.next.raw() : reader.sink.first().raw(),
+                                      request.next.raw(),
+                                      std::max<std::int64_t>(request.millis_behind, 0)));
   ++shared_.counters.deliveries;
   send_read(reader,
             shared_.answers.make(
@@ -161,10 +158,9 @@ void Conversation::answer_get(ReadOperation& reader, Nanos now) {
     }
   }
   const auto list = table.CreateVector(children);
-  table.Finish(proto::CreateGot(table, empty ? request.next.raw() : reader.sink.first().raw(),
-                                request.next.raw(),
-                                std::max<std::int64_t>(request.millis_behind, 0),
-                                !children.empty(), list));
+  table.Finish(proto::CreateGot(
+      table, empty ? request.next.raw() : reader.sink.first().raw(), request.next.raw(),
+      std::max<std::int64_t>(request.millis_behind, 0), !children.empty(), list));
   --lanes_.at(reader.lane).waiting;
   send_read(reader,
             shared_.answers.make(

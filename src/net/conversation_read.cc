@@ -28,8 +28,7 @@ constexpr std::uint32_t kThrottledRetryMs = 200;  // five transactions a second
 void Conversation::ask(ReadOperation& reader, ReadStep step, Nanos now) {
   shard::ReadRequest& request = reader.request;
   const route::StreamRoute* stream = find(reader.stream, request.shard.stream);
-  const route::ShardRoute* shard =
-      stream == nullptr ? nullptr : stream->find(request.shard.shard);
+  const route::ShardRoute* shard = stream == nullptr ? nullptr : stream->find(request.shard.shard);
   if (shard == nullptr) {
     request.outcome = penstock::fail(ErrorCode::kNotFound);
     return read_failed(reader, now);
@@ -214,9 +213,9 @@ void Conversation::on_lane_ready(std::uint32_t id, bool sent, Nanos now) {
 bool Conversation::slow(const Lane& lane, Nanos now) const {
   if (lane.queued_bytes == 0) return false;
   const bool haste = !shared_.operations.memory_wanted.empty();
-  const std::int64_t due = (haste ? kHasteNanos : kPatienceNanos) +
-                           static_cast<std::int64_t>(lane.queued_bytes / kBytesPerSecond) *
-                               kNanosPerSecond;
+  const std::int64_t due =
+      (haste ? kHasteNanos : kPatienceNanos) +
+      static_cast<std::int64_t>(lane.queued_bytes / kBytesPerSecond) * kNanosPerSecond;
   return now - lane.queued_since >= due;
 }
 

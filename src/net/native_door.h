@@ -44,6 +44,8 @@ class NativeDoor final : public runtime::Agent {
   // Hands what was answered since `poll` to the kernel: at the end of a turn.
   void flush() { socket_.submit(); }
 
+  // Nothing is taken in while paused: what comes waits in the kernel.
+  void pause(bool paused) { paused_ = paused; }
   // Stops accepting and says so to every client; what is under way is answered first where that is soon.
   void begin_drain();
   [[nodiscard]] bool drained() const { return shared_.stopping && conversations_.empty(); }
@@ -76,6 +78,7 @@ class NativeDoor final : public runtime::Agent {
       conversations_;                                  // by ConnectionId
   std::vector<std::unique_ptr<Conversation>> ending_;  // closed, with operations under way
   std::uint64_t map_epoch_ = 0;                        // that was told
+  bool paused_ = false;
   Nanos next_tick_;
   Nanos drain_end_ = runtime::kNever;
 };

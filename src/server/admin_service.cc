@@ -75,6 +75,63 @@ void core_metrics(Text& text, const std::vector<CoreReport>& cores) {
 }
 
 // An operation is there with its successes from the start, so that rates begin at 0.
+void native_metrics(Text& text, const std::vector<CoreReport>& cores) {
+  struct Row {
+    std::string_view name;
+    std::string_view type;
+    std::string_view help;
+    std::uint64_t (*value)(const CoreReport&);
+  };
+  static constexpr Row kRows[] = {
+      {"penstock_native_sessions_total", "counter", "Native sessions accepted.",
+       [](const CoreReport& r) { return r.native.sessions; }},
+      {"penstock_native_sessions_open", "gauge", "Native sessions open now.",
+       [](const CoreReport& r) { return r.native.sessions_open; }},
+      {"penstock_native_sessions_refused_total", "counter",
+       "Native sessions closed at once: sessions_max, or a stop.",
+       [](const CoreReport& r) { return r.native.sessions_refused; }},
+      {"penstock_native_denied_total", "counter", "Hellos whose proof was not accepted.",
+       [](const CoreReport& r) { return r.native.denied; }},
+      {"penstock_native_violations_total", "counter",
+       "Native sessions closed because the client broke the protocol.",
+       [](const CoreReport& r) { return r.native.violations; }},
+      {"penstock_native_bytes_in_total", "counter", "Bytes received on native connections.",
+       [](const CoreReport& r) { return r.native_bytes.bytes_in; }},
+      {"penstock_native_bytes_out_total", "counter", "Bytes sent on native connections.",
+       [](const CoreReport& r) { return r.native_bytes.bytes_out; }},
+      {"penstock_native_tls_failures_total", "counter",
+       "Native TLS handshakes or records that failed.",
+       [](const CoreReport& r) { return r.native_bytes.tls_failures; }},
+      {"penstock_native_batches_total", "counter", "Batches that came in.",
+       [](const CoreReport& r) { return r.native.batches_in; }},
+      {"penstock_native_batches_stored_total", "counter", "Batches stored as they came.",
+       [](const CoreReport& r) { return r.native.batches_stored; }},
+      {"penstock_native_batches_split_total", "counter",
+       "Batches of several shards, split by copying.",
+       [](const CoreReport& r) { return r.native.batches_split; }},
+      {"penstock_native_batches_repeated_total", "counter",
+       "Batches that an idempotent producer sent again and that were stored before.",
+       [](const CoreReport& r) { return r.native.batches_repeated; }},
+      {"penstock_native_batches_refused_total", "counter", "Batches refused, for whatever reason.",
+       [](const CoreReport& r) { return r.native.batches_refused; }},
+      {"penstock_native_records_in_total", "counter", "Records stored for native clients.",
+       [](const CoreReport& r) { return r.native.records_in; }},
+      {"penstock_native_records_out_total", "counter", "Records delivered to native clients.",
+       [](const CoreReport& r) { return r.native.records_out; }},
+      {"penstock_native_deliveries_total", "counter", "Deliveries to subscriptions.",
+       [](const CoreReport& r) { return r.native.deliveries; }},
+      {"penstock_native_readers_slow_total", "counter",
+       "Readers ended because the client did not take what it asked for.",
+       [](const CoreReport& r) { return r.native.readers_slow; }},
+  };
+  for (const Row& row : kRows) {
+    text.metric(row.name, row.type, row.help);
+    for (const CoreReport& core : cores) {
+      text.sample(fmt::format("core=\"{}\"", core.id.raw()), row.value(core));
+    }
+  }
+}
+
 void kinesis_metrics(Text& text, const std::vector<CoreReport>& cores) {
   text.metric("penstock_kinesis_requests_total", "counter",
               "Requests answered, by operation and HTTP status.");
@@ -220,6 +277,7 @@ std::string metrics_text(const ServiceReport& service, const std::vector<CoreRep
               service.certificate_expiry);
   core_metrics(text, cores);
   kinesis_metrics(text, cores);
+  native_metrics(text, cores);
   cell_metrics(text, cores);
   return text.take();
 }

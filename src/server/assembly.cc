@@ -160,7 +160,7 @@ std::expected<void, StartError> Server::wire(const Secrets& secrets) {
     const CoreDrivers& drivers = drivers_.data[i];
     const CoreId self(static_cast<std::uint16_t>(i));
     making_.push_back(std::make_unique<ingest::DataCore>(
-        ingest::DataCore::Parts{self, service_id(), *drivers.writes, *drivers.reads, drivers.socket,
+        ingest::DataCore::Parts{self, service_id(), *drivers.writes, *drivers.reads,
                                 office_->post(self)},
         cores + 1));
     data.push_back(making_.back().get());
@@ -217,7 +217,8 @@ std::expected<void, StartError> Server::wire(const Secrets& secrets) {
   std::vector<MetricsGatherer::Source> sources;
   for (std::size_t i = 0; i < cores; ++i) {
     cores_.push_back(make_core(i, secrets));
-    sources.push_back({&cores_.back()->core(), &cores_.back()->front(), &cores_.back()->kinesis()});
+    ServingCore& core = *cores_.back();
+    sources.push_back({&core.core(), &core.front(), &core.kinesis(), core.native()});
   }
   making_.clear();
   gatherer_ = std::make_unique<MetricsGatherer>(service_post, std::move(sources));
@@ -254,8 +255,30 @@ std::unique_ptr<ServingCore> Server::make_core(std::size_t i, const Secrets& sec
   std::vector<http::TlsListener> tls;
   if (secrets.tls != nullptr) tls.push_back({kListenHttps, secrets.tls});
   auto door = std::make_unique<http::FrontDoor>(*drivers_.data[i].socket, *service, front, tls);
-  return std::make_unique<ServingCore>(std::move(core), std::move(control), std::move(service),
-                                       std::move(door));
+  auto native = make_native(i, *core, *control, secrets);
+  return std::make_unique<ServingCore>(
+      ServingCore::Parts{std::move(core), std::move(control), std::move(service), std::move(door),
+                         std::move(native)},
+      *drivers_.data[i].socket, drivers_.data[i].native);
+}
+
+std::unique_ptr<net::NativeDoor> Server::make_native(std::size_t i, shard::DataPlane& data,
+                                                     proto::ControlPlane& control,
+                                                     const Secrets& secrets) {
+  if (drivers_.data[i].native == nullptr) return nullptr;
+  net::NativeOptions options;
+  options.credentials = secrets.credentials;
+  options.server = "penstockd " PENSTOCK_VERSION;
+  options.core = CoreId(static_cast<std::uint16_t>(i));
+  options.record_bytes_max = config_.record_bytes_max;
+  options.put_deadline_nanos = config_.put_deadline_ns;
+  options.sessions_max = config_.sessions_max;
+  options.staging_bytes = memory_.staging_bytes;
+  options.delivery_bytes = memory_.delivery_bytes;
+  return std::make_unique<net::NativeDoor>(
+      *drivers_.data[i].native, data, control, options,
+      std::vector{
+          net::NativeListener{kListenNative, secrets.native_tls, config_.native.loopback()}});
 }
 
 std::expected<void, StartError> Server::listen() {
@@ -276,6 +299,8 @@ std::expected<void, StartError> Server::listen() {
   for (const CoreDrivers& core : drivers_.data) {
     if (auto ok = open(*core.socket, config_.https, kListenHttps); !ok) return ok;
     if (auto ok = open(*core.socket, config_.http, kListenHttp); !ok) return ok;
+    if (core.native == nullptr) continue;
+    if (auto ok = open(*core.native, config_.native, kListenNative); !ok) return ok;
   }
   if (drivers_.admin != nullptr) return open(*drivers_.admin, config_.admin, kListenAdmin);
   return {};
@@ -296,7 +321,7 @@ bool Server::answered() const {
 
 std::size_t Server::answers_owed() const {
   std::size_t owed = 0;
-  for (const auto& core : cores_) owed += core->front().answers_owed();
+  for (const auto& core : cores_) owed += core->answers_owed();
   return owed;
 }
 

@@ -39,6 +39,7 @@ struct CoreDrivers {
   env::Disk* writes = nullptr;
   env::Disk* reads = nullptr;
   env::Socket* socket = nullptr;
+  env::Socket* native = nullptr;  // null: the native protocol is not served
 };
 
 struct Drivers {
@@ -52,8 +53,9 @@ struct Drivers {
 struct Secrets {
   std::shared_ptr<const proto::CredentialSet> credentials;
   std::array<std::byte, 32> token_key{};
-  std::shared_ptr<const transport::TlsContext> tls;  // null: no HTTPS
-  std::int64_t certificate_expiry = 0;               // seconds since 1970
+  std::shared_ptr<const transport::TlsContext> tls;         // null: no HTTPS
+  std::shared_ptr<const transport::TlsContext> native_tls;  // null: the native port is closed
+  std::int64_t certificate_expiry = 0;                      // seconds since 1970
 };
 
 struct StartError {
@@ -74,6 +76,7 @@ using SecretSource = std::function<std::expected<Secrets, StartError>()>;
 inline constexpr std::uint32_t kListenHttps = 1;
 inline constexpr std::uint32_t kListenHttp = 2;
 inline constexpr std::uint32_t kListenAdmin = 3;
+inline constexpr std::uint32_t kListenNative = 4;
 
 class Server {
  public:
@@ -112,6 +115,9 @@ class Server {
   Server(const Config& config, const Drivers& drivers) : config_(config), drivers_(drivers) {}
   [[nodiscard]] std::expected<void, StartError> wire(const Secrets& secrets);
   [[nodiscard]] std::unique_ptr<ServingCore> make_core(std::size_t i, const Secrets& secrets);
+  [[nodiscard]] std::unique_ptr<net::NativeDoor> make_native(std::size_t i, shard::DataPlane& data,
+                                                             proto::ControlPlane& control,
+                                                             const Secrets& secrets);
   [[nodiscard]] ServiceReport report();
 
   Config config_;

@@ -158,6 +158,10 @@ constexpr Key kKeys[] = {
      [](const toml::node& v, Config& c) { return take_string(v, c.credentials_file); }},
     {"kinesis", "connections_max", "16 to 100000 (per data core)",
      [](const toml::node& v, Config& c) { return take_int(v, c.connections_max, 16, 100'000); }},
+    {"native", "listen", "\"host:port\" or \"off\"",
+     [](const toml::node& v, Config& c) { return take_address(v, c.native); }},
+    {"native", "sessions_max", "16 to 100000 (per data core)",
+     [](const toml::node& v, Config& c) { return take_int(v, c.sessions_max, 16, 100'000); }},
     {"admin", "listen", "\"host:port\" or \"off\"",
      [](const toml::node& v, Config& c) { return take_address(v, c.admin); }},
     {"limits", "shard", "\"kinesis\" or \"none\"",
@@ -298,8 +302,8 @@ std::expected<Config, std::vector<ConfigError>> parse_config(std::string_view te
     error.mend = "correct the line; strings stand in quotes";
     return std::unexpected(std::vector{std::move(error)});
   }
-  constexpr std::string_view kSections[] = {"node",   "data",    "cores", "journal",
-                                            "memory", "kinesis", "admin", "limits"};
+  constexpr std::string_view kSections[] = {"node",    "data",   "cores", "journal", "memory",
+                                            "kinesis", "native", "admin", "limits"};
   for (const auto& [name, value] : root) {
     if (std::ranges::find(kSections, name.str()) == std::end(kSections)) {
       unknown("section", name.str(), kSections, error_at(file, name.source()), errors);
@@ -332,6 +336,7 @@ Config dev_config(std::string_view directory, std::uint16_t port_base, bool limi
   config.connections_max = 512;
   config.https.port = port_base;
   config.http.port = static_cast<std::uint16_t>(port_base + 1);
+  config.native.port = static_cast<std::uint16_t>(port_base + 2);
   config.admin.port = static_cast<std::uint16_t>(port_base + 3);
   if (limits_off) config.shard_limits = {0, 0, 0, 0};
   config.state_ns = 50 * kNanosPerMilli;

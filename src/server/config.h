@@ -56,6 +56,9 @@ struct Config {
   std::string key_file;
   std::string credentials_file;          // empty: <directory>/credentials
   std::uint32_t connections_max = 1024;  // per core; each is 124 KiB of the memory budget
+  // [native]
+  Address native{"127.0.0.1", 4569};
+  std::uint32_t sessions_max = 256;  // per core; each is 160 KiB of the memory budget
   // [admin]
   Address admin{"127.0.0.1", 4570};
   // [limits]

@@ -85,11 +85,13 @@ struct CoreRig {
   std::unique_ptr<drivers::UringDisk> write_disk;
   std::unique_ptr<drivers::UringDisk> read_disk;
   std::unique_ptr<drivers::UringSocket> socket;
+  std::unique_ptr<drivers::UringSocket> native;  // null: not served
   std::unique_ptr<drivers::RingWaiter> waiter;
   drivers::SystemClock clock;
 };
 
-Result<std::unique_ptr<CoreRig>> make_rig(std::uint32_t connections, int lock) {
+Result<std::unique_ptr<CoreRig>> make_rig(std::uint32_t connections, std::uint32_t sessions,
+                                          int lock) {
   auto rig = std::make_unique<CoreRig>();
   auto main = drivers::Ring::create();
   if (!main) return std::unexpected(main.error());
@@ -104,6 +106,10 @@ Result<std::unique_ptr<CoreRig>> make_rig(std::uint32_t connections, int lock) {
   drivers::UringSocketOptions sockets;
   sockets.connections = connections;
   rig->socket = std::make_unique<drivers::UringSocket>(*rig->main, sockets);
+  if (sessions > 0) {
+    sockets.connections = sessions;
+    rig->native = std::make_unique<drivers::UringSocket>(*rig->main, sockets);
+  }
   auto waiter = drivers::RingWaiter::create(*rig->main);
   if (!waiter) return std::unexpected(waiter.error());
   rig->waiter = std::move(*waiter);
@@ -142,7 +148,7 @@ std::expected<Secrets, StartError> load_secrets(const Config& config, env::Entro
   Secrets secrets;
   secrets.credentials = std::make_shared<proto::CredentialSet>(std::move(*credentials));
   secrets.token_key = files->token_key;
-  if (config.https.port == 0) return secrets;
+  if (config.https.port == 0 && config.native.port == 0) return secrets;
   auto chain = read_file(files->certificate);
   if (!chain) return failed(chain.error());
   auto key = read_file(files->key);
@@ -152,7 +158,10 @@ std::expected<Secrets, StartError> load_secrets(const Config& config, env::Entro
     return failed(fmt::format("{} and {} do not make a certificate and its key", files->certificate,
                               files->key));
   }
-  secrets.tls = std::move(*tls);
+  if (config.https.port != 0) secrets.tls = std::move(*tls);
+  auto native = transport::TlsContext::server(*chain, *key, transport::TlsProtocol::kNative);
+  if (!native) return failed(fmt::format("{} does not serve TLS 1.3", files->certificate));
+  secrets.native_tls = std::move(*native);
   const auto validity = validity_of(*chain);
   if (!validity) return failed(files->certificate + ": " + validity.error());
   secrets.certificate_expiry = validity->until;
@@ -236,9 +245,10 @@ void tell_clients(const Config& config) {
 }
 
 void report_ready(const Server& server, const Config& config, bool dev) {
-  fmt::print("penstockd ready https={} http={} admin={} durability={} directory={}{}\n",
+  fmt::print("penstockd ready https={} http={} native={} admin={} durability={} directory={}{}\n",
              config.https.port == 0 ? "off" : config.https.text(),
              config.http.port == 0 ? "off" : config.http.text(),
+             config.native.port == 0 ? "off" : config.native.text(),
              config.admin.port == 0 ? "off" : config.admin.text(), server.durability_class(),
              config.directory, dev ? " mode=dev" : "");
   std::fflush(stdout);
@@ -310,7 +320,9 @@ int run_daemon(const Config& config, bool dev) {
   Drivers parts{**volume, clock, entropy, {}, nullptr};
   for (std::size_t i = 0; i <= config.data_cpus.size(); ++i) {
     const bool service = i == config.data_cpus.size();
-    auto rig = make_rig(service ? 64 : config.connections_max, (*volume)->lock_descriptor());
+    const std::uint32_t sessions = service || config.native.port == 0 ? 0 : config.sessions_max;
+    auto rig =
+        make_rig(service ? 64 : config.connections_max, sessions, (*volume)->lock_descriptor());
     if (!rig) {
       return refuse(
           plain(rig.error().code, "cannot make a core's ring", std::strerror(rig.error().detail),
@@ -322,7 +334,8 @@ int run_daemon(const Config& config, bool dev) {
     if (service) {
       if (config.admin.port != 0) parts.admin = made.socket.get();
     } else {
-      parts.data.push_back({made.write_disk.get(), made.read_disk.get(), made.socket.get()});
+      parts.data.push_back(
+          {made.write_disk.get(), made.read_disk.get(), made.socket.get(), made.native.get()});
     }
   }
   notify("STATUS=recovering");

@@ -68,7 +68,7 @@ int main(int argc, char** argv) {
                      "serve this directory on loopback with no configuration; formats it if empty");
   config_option->excludes(dev_option);
   app.add_option("--port-base", port_base,
-                 "with --dev: Kinesis HTTPS here, HTTP at +1, administration at +3")
+                 "with --dev: Kinesis HTTPS here, HTTP at +1, native at +2, administration at +3")
       ->needs(dev_option)
       ->check(CLI::Range(1, 65532));
   app.add_option("--limits", limits, "with --dev: per-shard limits of new streams")

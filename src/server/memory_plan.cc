@@ -19,6 +19,9 @@ constexpr std::uint64_t kShardBytes = 1 * kKiB;  // measured: bench/results, mem
 // Measured, under TLS: head and state 28 KiB, records 32, OpenSSL's own 47, output 16. Bodies and answers have
 // their own budgets.
 constexpr std::uint64_t kConnectionBytes = 124 * kKiB;
+// Under TLS: frames that came in 64 KiB, ciphertext 32, OpenSSL's own 47, output 16.
+constexpr std::uint64_t kSessionBytes = 160 * kKiB;
+constexpr std::uint64_t kNativeMemory = 48 * kMiB;  // of each kind; a message has up to 16
 constexpr std::uint64_t kReadBuffers = 8 * (256 * kKiB);
 constexpr std::uint64_t kParcels = 8192 * std::uint64_t{96};
 constexpr std::uint64_t kIndexPages = 4 * kMiB;
@@ -66,6 +69,9 @@ std::expected<MemoryPlan, MemoryShortage> plan_memory(const Config& config, std:
   MemoryPlan plan;
   const std::uint64_t open_index = index_bytes(slot_bytes);
   plan.index_cache_bytes = kIndexPages;
+  const bool native = config.native.port != 0;
+  plan.staging_bytes = plan.delivery_bytes = native ? kNativeMemory : 0;
+  const std::uint64_t sessions = native ? config.sessions_max : 0;
   const auto fill = [&] {
     plan.terms = {
         {"blocks in flight and tail window, a cell", plan.tail_bytes, cells},
@@ -77,6 +83,9 @@ std::expected<MemoryPlan, MemoryShortage> plan_memory(const Config& config, std:
         {"one body beyond these, a core", kBodyLargest, cores},
         {"HTTP answers, a core", plan.answer_bytes, cores},
         {"connections, a core", kConnectionBytes * config.connections_max, cores},
+        {"native messages that come in, a core", plan.staging_bytes, cores},
+        {"native deliveries, a core", plan.delivery_bytes, cores},
+        {"native sessions, a core", kSessionBytes * sessions, cores},
         {"pieces of puts under way, a core", kParcels, cores},
         {"shards", kShardBytes, config.shards_max},
     };

@@ -23,6 +23,8 @@ struct MemoryPlan {
   std::uint64_t index_cache_bytes = 0;  // per cell
   std::uint64_t body_bytes = 0;         // per data core: HTTP bodies
   std::uint64_t answer_bytes = 0;       // per data core: answers that are not sent yet
+  std::uint64_t staging_bytes = 0;      // per data core: native messages that come in
+  std::uint64_t delivery_bytes = 0;     // per data core: what native readers get
   std::vector<Term> terms;
   [[nodiscard]] std::uint64_t total() const;
   [[nodiscard]] std::string text() const;

@@ -30,6 +30,10 @@ void MetricsGatherer::on_core(void* target, void* item, Nanos) {
   errand.report.counters = core.counters();
   if (errand.source.front != nullptr) errand.report.front = errand.source.front->counters();
   if (errand.source.kinesis != nullptr) errand.report.kinesis = errand.source.kinesis->counters();
+  if (const net::NativeDoor* native = errand.source.native; native != nullptr) {
+    errand.report.native = native->counters();
+    errand.report.native_bytes = native->bytes();
+  }
   for (const auto& cell : core.cells()) {
     errand.report.cells.push_back({cell->id(), cell->fenced(), cell->shard_count(),
                                    cell->counters(), cell->journal_metrics()});

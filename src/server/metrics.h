@@ -8,6 +8,7 @@
 #include "http/front_door.h"
 #include "http/kinesis_service.h"
 #include "ingest/data_core.h"
+#include "net/native_door.h"
 #include "runtime/mail.h"
 #include "shard/cell.h"
 
@@ -32,6 +33,8 @@ struct CoreReport {
   ingest::CoreCounters counters;
   http::FrontDoorCounters front;
   http::KinesisCounters kinesis;
+  net::NativeCounters native;
+  net::PeerCounters native_bytes;
   std::vector<CellReport> cells;
 };
 
@@ -42,6 +45,7 @@ class MetricsGatherer {
     ingest::DataCore* core;
     const http::FrontDoor* front;
     const http::KinesisService* kinesis;
+    const net::NativeDoor* native;
   };
   using Done = std::function<void(const std::vector<CoreReport>&, Nanos now)>;
 

@@ -330,8 +330,8 @@ class TwoCores {
       disks_[2 * i] = std::make_unique<drivers::SimDisk>(storage);
       disks_[2 * i + 1] = std::make_unique<drivers::SimDisk>(storage);
       gates_[i] = std::make_unique<Gate>(storage, *disks_[2 * i]);
-      const DataCore::Parts parts{CoreId(i),          kService, *gates_[i],
-                                  *disks_[2 * i + 1], nullptr,  office_->post(CoreId(i))};
+      const DataCore::Parts parts{CoreId(i), kService, *gates_[i], *disks_[2 * i + 1],
+                                  office_->post(CoreId(i))};
       cores_[i] = std::make_unique<DataCore>(parts, kCores);
       storage::JournalOptions journal = options_.journal;
       journal.cell = CellId(i);
