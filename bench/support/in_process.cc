@@ -34,9 +34,7 @@ InProcess::InProcess(env::Volume& volume, env::Disk& writes, env::Disk& reads, e
   must(storage::Store::format(volume, entropy, format), "format");
   store_ = must(storage::Store::open(volume), "open");
   core_ = std::make_unique<ingest::DataCore>(
-      ingest::DataCore::Parts{CoreId(0), CoreId(1), writes, reads, nullptr,
-                              office_.post(CoreId(0))},
-      2);
+      ingest::DataCore::Parts{CoreId(0), CoreId(1), writes, reads, office_.post(CoreId(0))}, 2);
   storage::JournalOptions journal;
   journal.slot_bytes = options.slot_bytes;
   journal.tail_bytes = options.tail_bytes;
