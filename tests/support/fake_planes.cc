@@ -45,6 +45,31 @@ base::HashKey shard_begin(std::uint64_t i, std::uint64_t n) {
   return key;
 }
 
+// A batch that its producer numbers: where it is stored already, or what it is refused as.
+std::optional<ErrorCode> in_turn(const storage::ProducerState* state, shard::PutEntry& entry) {
+  const shard::BatchPut& batch = *entry.batch;
+  if (state == nullptr || batch.epoch > state->epoch) return ErrorCode::kProducerUnknown;
+  if (batch.epoch < state->epoch) return ErrorCode::kProducerFenced;
+  if (batch.sequence > state->last_sequence + 1) return ErrorCode::kSequenceGap;
+  const std::uint32_t back = state->last_sequence + 1 - batch.sequence;
+  if (back == 0) return std::nullopt;
+  if (back > state->count) return ErrorCode::kSequenceOld;
+  const storage::ProducerState::Entry& known = state->window[state->count - back];
+  entry.stored = entry.repeated = true;
+  entry.index = known.first;
+  entry.arrival = known.arrival;
+  return std::nullopt;
+}
+
+void note(storage::ProducerState& state, RecordIndex first, WallMillis arrival) {
+  ++state.last_sequence;
+  if (state.count == storage::ProducerState::kWindow) {
+    std::shift_left(state.window.begin(), state.window.end(), 1);
+    --state.count;
+  }
+  state.window[state.count++] = {first, arrival};
+}
+
 }  // namespace
 
 void FakeDataPlane::put(shard::PutRequest& request, Nanos) {
@@ -72,18 +97,23 @@ void FakeDataPlane::run(Nanos now) {
   for (std::size_t left = producers_.size(); left > 0; --left) {
     shard::ProducerRequest* request = producers_.front();
     producers_.pop_front();
-    const bool found = by_uid(*map_, request->shard.stream) != nullptr;
-    request->outcome = found ? Result<>() : fail(ErrorCode::kNotFound);
-    request->state = {};
-    request->state.epoch = request->epoch;
-    request->done(*request, now);
+    answer(*request, now);
   }
+}
+
+void FakeDataPlane::answer_newest_put(Nanos now) {
+  shard::PutRequest* request = puts_.back();
+  puts_.pop_back();
+  answer(*request, now);
 }
 
 void FakeDataPlane::answer(shard::PutRequest& request, Nanos now) {
   const route::StreamRoute* stream = by_uid(*map_, request.stream);
+  if (request.batches) {
+    for (shard::PutEntry& entry : request.entries) place(entry, stream);
+    return request.done(request, now);
+  }
   PENSTOCK_ASSERT(stream != nullptr);
-  PENSTOCK_ASSERT(!request.batches);
   for (shard::PutEntry& entry : request.entries) {
     const route::ShardRoute* shard = stream->find(entry.record.hash);
     PENSTOCK_ASSERT(shard != nullptr);
@@ -102,6 +132,72 @@ void FakeDataPlane::answer(shard::PutRequest& request, Nanos now) {
                            .data = text_of(entry.record.data, entry.record.data_bytes),
                            .arrival = wall_,
                            .hash = entry.record.hash});
+  }
+  request.done(request, now);
+}
+
+void FakeDataPlane::place(shard::PutEntry& entry, const route::StreamRoute* stream) {
+  const route::ShardRoute* shard = stream == nullptr ? nullptr : stream->find(entry.shard);
+  entry.stored = entry.repeated = false;
+  entry.error = ErrorCode::kWrongShard;
+  if (shard == nullptr || !shard->open || closed_early_[{stream->uid, entry.shard}]) return;
+  ShardLog& log = logs_[{stream->uid, entry.shard}];
+  storage::ProducerState* state = nullptr;
+  if (entry.batch->producer != 0) {
+    const auto known = log.producers.find(entry.batch->producer);
+    if (known != log.producers.end()) state = &known->second;
+    const std::optional<ErrorCode> refusal = in_turn(state, entry);
+    if (refusal) entry.error = *refusal;
+    if (refusal || entry.repeated) return;
+  }
+  if (log.refuse_puts && log.admit == 0) {
+    entry.error = *log.refuse_puts;
+    return;
+  }
+  --log.admit;
+  const Result<storage::BatchShape> shape = storage::verify_batch(entry.batch->bytes);
+  PENSTOCK_ASSERT(shape.has_value());
+  PENSTOCK_ASSERT(shape->count == entry.batch->count);
+  PENSTOCK_ASSERT(shape->payload_bytes == entry.batch->payload_bytes);
+  entry.stored = true;
+  entry.index = RecordIndex(log.records.size());
+  entry.arrival = wall_;
+  if (state != nullptr) note(*state, entry.index, wall_);
+  log.batches.push_back({.bytes = {entry.batch->bytes.begin(), entry.batch->bytes.end()},
+                         .first = entry.index.raw(),
+                         .producer = entry.batch->producer,
+                         .epoch = entry.batch->epoch,
+                         .sequence = entry.batch->sequence});
+  for (std::uint32_t i = 0; i < shape->count; ++i) {
+    const storage::RecordRef record = storage::record_of(*shape, i);
+    log.records.push_back({.key = text_of(record.key, record.key_bytes),
+                           .data = text_of(record.data, record.data_bytes),
+                           .arrival = wall_,
+                           .hash = record.hash});
+  }
+}
+
+void FakeDataPlane::answer(shard::ProducerRequest& request, Nanos now) {
+  const route::StreamRoute* stream = by_uid(*map_, request.shard.stream);
+  const route::ShardRoute* shard = stream == nullptr ? nullptr : stream->find(request.shard.shard);
+  request.state = {};
+  if (shard == nullptr) {
+    request.outcome = fail(ErrorCode::kNotFound);
+    return request.done(request, now);
+  }
+  request.closed = !shard->open || closed_early_[request.shard];
+  std::map<std::uint64_t, storage::ProducerState>& known = logs_[request.shard].producers;
+  const auto at = known.find(request.producer);
+  if (at != known.end() && at->second.epoch > request.epoch) {
+    request.outcome = fail(ErrorCode::kProducerFenced);
+  } else if (at != known.end() && at->second.epoch == request.epoch) {
+    request.state = at->second;
+  } else if (request.closed) {
+    request.outcome = fail(ErrorCode::kProducerUnknown);
+  } else {
+    request.state = {
+        .shard = request.shard, .producer = request.producer, .epoch = request.epoch};
+    known[request.producer] = request.state;
   }
   request.done(request, now);
 }

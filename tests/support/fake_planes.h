@@ -28,8 +28,18 @@ class FakeDataPlane final : public shard::DataPlane {
     WallMillis arrival;
     base::HashKey hash;
   };
+  // As it came: the FlatBuffer, byte for byte.
+  struct Batch {
+    std::vector<std::byte> bytes;
+    std::uint64_t first = 0;
+    std::uint64_t producer = 0;
+    std::uint32_t epoch = 0;
+    std::uint32_t sequence = 0;
+  };
   struct ShardLog {
     std::vector<Record> records;
+    std::vector<Batch> batches;  // their records are in `records`, too
+    std::map<std::uint64_t, storage::ProducerState> producers;
     std::uint64_t trim = 0;
     // Records [first, second) cannot be read back.
     std::optional<std::pair<std::uint64_t, std::uint64_t>> lost;
@@ -42,7 +52,6 @@ class FakeDataPlane final : public shard::DataPlane {
 
   void put(shard::PutRequest& request, Nanos now) override;
   void read(shard::ReadRequest& request, Nanos now) override;
-  // Every shard forgets every producer at once.
   void open_producer(shard::ProducerRequest& request, Nanos now) override;
   [[nodiscard]] const std::shared_ptr<const route::RouteMap>& routes() const override {
     return map_;
@@ -50,6 +59,8 @@ class FakeDataPlane final : public shard::DataPlane {
 
   // Answers everything that was asked before this call.
   void run(Nanos now);
+  // The put that came last, before all others. REQUIRES: there is one.
+  void answer_newest_put(Nanos now);
   [[nodiscard]] std::size_t waiting() const {
     return puts_.size() + reads_.size() + producers_.size();
   }
@@ -76,6 +87,8 @@ class FakeDataPlane final : public shard::DataPlane {
  private:
   void answer(shard::PutRequest& request, Nanos now);
   void answer(shard::ReadRequest& request, Nanos now);
+  void answer(shard::ProducerRequest& request, Nanos now);
+  void place(shard::PutEntry& entry, const route::StreamRoute* stream);
   void deliver(const ShardLog& log, std::uint64_t from, shard::ReadRequest& request);
   void store(route::StreamRoute stream);
   void publish(route::RouteMap map);
