@@ -12,6 +12,10 @@ namespace penstock::net {
 namespace {
 
 constexpr std::size_t kHashedTogether = 8;
+constexpr std::size_t kBatchBytesMax = 16 * kMiB - 128;
+// What a FlatBuffer may have besides its records' entries, keys and data. Ours has 64; others' builders may lay it
+// out in more, but not hide anything to speak of.
+constexpr std::size_t kFrameBytesMax = 1024;
 
 BatchVerdict refused(ErrorCode code, std::string_view why, std::uint32_t record) {
   return {.refusal = code, .code = code, .why = why, .record = record, .shape = {}};
@@ -69,29 +73,54 @@ class Hashed {
 constexpr std::string_view kWrongHash =
     "the hash is not the MD5 of the partition key, and is not marked as explicit";
 
+struct Fault {
+  ErrorCode code;
+  std::string_view why;
+};
+
+// All but whether the hash is the key's.
+std::optional<Fault> fault_of(const storage::RecordRef& record, const BatchRules& rules) {
+  if ((record.flags & ~kExplicitHash) != 0) {
+    return Fault{ErrorCode::kMalformed, "an unknown flag is set"};
+  }
+  if (!is_key(record.key, record.key_bytes)) {
+    return Fault{ErrorCode::kMalformed, "a partition key has 1 to 256 characters of UTF-8"};
+  }
+  if (record.data_bytes > rules.record_bytes_max) {
+    return Fault{ErrorCode::kTooLarge, "the data exceeds the stream's record limit"};
+  }
+  if (record.hash < rules.begin || rules.end < record.hash) {
+    return Fault{ErrorCode::kWrongShard, "the hash lies outside of the shard's range"};
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 BatchVerdict check_batch(std::span<const std::byte> flat, const BatchRules& rules) {
+  if (flat.size() > kBatchBytesMax) {
+    return refused(ErrorCode::kTooLarge, "a batch has at most 16 MiB - 128", UINT32_MAX);
+  }
   const Result<storage::BatchShape> shape = storage::verify_batch(flat);
   if (!shape) {
     return refused(shape.error().code,
                    "the batch does not verify, or its records' ranges do not tile its bytes",
                    UINT32_MAX);
   }
+  const std::size_t meant = shape->count * storage::kRecordEntryBytes + shape->payload_bytes;
+  if (flat.size() > meant + kFrameBytesMax) {
+    return refused(ErrorCode::kMalformed, "the batch holds more than its records", UINT32_MAX);
+  }
   Hashed hashed;
   for (std::uint32_t i = 0; i < shape->count; ++i) {
     const storage::RecordRef record = storage::record_of(*shape, i);
-    if ((record.flags & ~kExplicitHash) != 0) {
-      return refused(ErrorCode::kMalformed, "an unknown flag is set", i);
-    }
-    if (!is_key(record.key, record.key_bytes)) {
-      return refused(ErrorCode::kMalformed, "a partition key has 1 to 256 characters of UTF-8", i);
-    }
-    if (record.data_bytes > rules.record_bytes_max) {
-      return refused(ErrorCode::kTooLarge, "the data exceeds the stream's record limit", i);
-    }
-    if (record.hash < rules.begin || rules.end < record.hash) {
-      return refused(ErrorCode::kWrongShard, "the hash lies outside of the shard's range", i);
+    const std::optional<Fault> fault = fault_of(record, rules);
+    if (fault) {
+      // One before it may be wrong, too, and is to be named then.
+      if (const auto wrong = hashed.check()) {
+        return refused(ErrorCode::kMalformed, kWrongHash, *wrong);
+      }
+      return refused(fault->code, fault->why, i);
     }
     if ((record.flags & kExplicitHash) != 0) continue;
     if (const auto wrong = hashed.add(record, i)) {
