@@ -22,6 +22,10 @@ transport::SessionOptions server_side(transport::SessionOptions options) {
   return options;
 }
 
+bool breaks_rule(CloseCode code) {
+  return code == CloseCode::kProtocol || code == CloseCode::kCredit || code == CloseCode::kTooLarge;
+}
+
 }  // namespace
 
 Conversation::Conversation(NativeShared& shared, const Peer::Parts& parts, env::ConnectionId id,
@@ -29,8 +33,7 @@ Conversation::Conversation(NativeShared& shared, const Peer::Parts& parts, env::
     : shared_(shared),
       peer_({parts.socket, parts.staging, parts.counters, parts.tls, parts.plain,
              server_side(parts.session)},
-            id, now),
-      began_(now) {
+            id, now) {
   peer_.session().context = this;
 }
 
@@ -63,7 +66,7 @@ void Conversation::take(transport::SessionEvent& event, Nanos now) {
       return on_lane_ready(event.lane, true, now);
     case transport::SessionEventKind::kClosed:
       end_lanes();
-      if (!event.by_peer && event.code == CloseCode::kProtocol) ++shared_.counters.violations;
+      if (!event.by_peer && breaks_rule(event.code)) ++shared_.counters.violations;
       return;
     default:
       return;
@@ -72,9 +75,6 @@ void Conversation::take(transport::SessionEvent& event, Nanos now) {
 
 void Conversation::tick(Nanos now) {
   peer_.tick(now);
-  if (!greeted_ && peer_.session().open() && now - began_ > shared_.options.hello_nanos) {
-    peer_.session().close(CloseCode::kIdle, "no Hello came in time");
-  }
   if (peer_.session().open()) tick_lanes(now);
   serve(now);
 }
@@ -84,7 +84,6 @@ void Conversation::stop() {
 }
 
 void Conversation::violate(CloseCode code, std::string_view rule) {
-  ++shared_.counters.violations;
   peer_.session().close(code, rule);
 }
 
@@ -92,7 +91,7 @@ void Conversation::on_message(transport::IncomingMessage& incoming, bool opened,
   const Result<proto::DecodedMessage> message = proto::decode_message(incoming.bytes());
   if (!message) {
     violate(CloseCode::kProtocol, "a message's header or table is malformed");
-  } else if (!greeted_ && message->header.kind != MessageKind::kHello) {
+  } else if (!greeted_ && (message->header.kind != MessageKind::kHello || incoming.lane != 0)) {
     violate(CloseCode::kProtocol, "the first message is not Hello");
   } else if (incoming.lane == 0) {
     on_control(*message, now);

@@ -35,7 +35,6 @@ struct NativeOptions {
   CoreId core;
   std::uint32_t record_bytes_max = 1'048'576;
   std::int64_t put_deadline_nanos = 5 * kNanosPerSecond;
-  std::int64_t hello_nanos = 10 * kNanosPerSecond;
   std::int64_t clock_skew_ms = 300'000;  // of a Hello
   std::uint32_t sessions_max = 1024;
   std::uint64_t staging_bytes = 64 * kMiB;   // messages that come in
@@ -199,7 +198,6 @@ class Conversation {
   NativeShared& shared_;
   Peer peer_;
   bool greeted_ = false;
-  Nanos began_;
   std::size_t under_way_ = 0;  // operations that hold on to this
   Lanes lanes_;
   std::unordered_map<std::string, Known> known_;
