@@ -199,10 +199,11 @@ bool Conversation::proven(const proto::Hello& hello) {
 
 void Conversation::on_new_map(Nanos now) {
   const route::RouteMap& map = *shared_.data.routes();
-  for (auto& [name, known] : known_) {
-    const route::StreamRoute* stream = map.find(name);
-    if (stream == known.told) continue;
-    known.told = stream;
+  for (auto& [name, told] : known_) {
+    const auto at = map.streams.find(name);
+    const auto stream = at == map.streams.end() ? nullptr : at->second;
+    if (stream == told) continue;
+    told = stream;
     flatbuffers::FlatBufferBuilder& table = shared_.answers.table();
     table.Finish(proto::CreateStreamName(table, table.CreateString(name)));
     reply(0, shared_.answers.make({.kind = MessageKind::kMapChanged, .map_epoch = map.epoch}));

@@ -122,10 +122,6 @@ class Conversation {
     Nanos queued_since = {};
   };
   using Lanes = std::unordered_map<std::uint32_t, Lane>;
-  struct Known {  // a map that the client has asked for
-    StreamUid stream;
-    const route::StreamRoute* told = nullptr;  // compared, never followed
-  };
 
   void take(transport::SessionEvent& event, Nanos now);
   void on_message(transport::IncomingMessage& message, bool opened, Nanos now);
@@ -200,7 +196,8 @@ class Conversation {
   bool greeted_ = false;
   std::size_t under_way_ = 0;  // operations that hold on to this
   Lanes lanes_;
-  std::unordered_map<std::string, Known> known_;
+  // Streams whose maps it has asked for, as it was told of them last; null: that there is none.
+  std::unordered_map<std::string, std::shared_ptr<const route::StreamRoute>> known_;
 };
 
 }  // namespace penstock::net

@@ -81,12 +81,14 @@ ErrorCode code_of(const proto::KinesisError& error) {
 void Conversation::get_map(const proto::DecodedMessage& message) {
   const auto& asked = *flatbuffers::GetRoot<proto::StreamName>(message.table.data());
   const std::string name(view(asked.name()));
-  const route::StreamRoute* stream = shared_.data.routes()->find(name);
-  if (stream == nullptr) {
+  const auto& streams = shared_.data.routes()->streams;
+  const auto at = streams.find(name);
+  if (at == streams.end()) {
     return fail(0, message.header.request,
                 {.code = ErrorCode::kNotFound, .text = "there is no stream of this name"});
   }
-  if (known_.size() < kKnownMax || known_.contains(name)) known_[name] = {stream->uid, stream};
+  const std::shared_ptr<const route::StreamRoute>& stream = at->second;
+  if (known_.size() < kKnownMax || known_.contains(name)) known_[name] = stream;
   flatbuffers::FlatBufferBuilder& table = shared_.answers.table();
   const auto first =
       std::ranges::lower_bound(stream->shards, ShardNumber(asked.from()), {},
