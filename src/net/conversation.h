@@ -137,8 +137,8 @@ class Conversation {
 
   void open_put(std::uint32_t lane, const proto::DecodedMessage& message, Nanos now);
   static void producer_opened(shard::ProducerRequest& request, Nanos now);
-  void put_opened(std::uint32_t lane, std::uint64_t request,
-                  const shard::ProducerRequest* producer);
+  void put_opened(std::uint32_t lane, std::uint64_t request, const storage::ProducerState& known,
+                  bool closed);
   // True when the operation has the message now.
   [[nodiscard]] bool put(transport::IncomingMessage& incoming, const proto::DecodedMessage& message,
                          Nanos now);

@@ -51,7 +51,7 @@ void Conversation::open_put(std::uint32_t id, const proto::DecodedMessage& messa
                    .text = "a lane for any shard has no producer: order is a shard's"});
     }
     lanes_[id] = std::move(lane);
-    return put_opened(id, request, nullptr);
+    return put_opened(id, request, {}, false);
   }
   const route::ShardRoute* shard = stream->find(lane.shard);
   if (shard == nullptr) {
@@ -62,7 +62,7 @@ void Conversation::open_put(std::uint32_t id, const proto::DecodedMessage& messa
   const std::uint64_t producer = lane.producer;
   const std::uint32_t lives = lane.epoch;
   lanes_[id] = std::move(lane);
-  if (producer == 0) return put_opened(id, request, nullptr);
+  if (producer == 0) return put_opened(id, request, {}, !shard->open);
   ProducerOperation& operation = shared_.operations.producers.take();
   ++under_way_;
   operation.conversation = this;
@@ -83,7 +83,7 @@ void Conversation::producer_opened(shard::ProducerRequest& request, Nanos now) {
   Conversation& self = *operation.conversation;
   --self.under_way_;
   if (request.outcome) {
-    self.put_opened(operation.lane, operation.asked, &request);
+    self.put_opened(operation.lane, operation.asked, request.state, request.closed);
   } else {
     self.fail(operation.lane, operation.asked, {.code = request.outcome.error().code});
   }
@@ -91,23 +91,20 @@ void Conversation::producer_opened(shard::ProducerRequest& request, Nanos now) {
   self.serve(now);
 }
 
+// Of a closed shard too: batches are then told so, each for itself.
 void Conversation::put_opened(std::uint32_t id, std::uint64_t request,
-                              const shard::ProducerRequest* producer) {
+                              const storage::ProducerState& known, bool closed) {
   const auto at = lanes_.find(id);
   if (at == lanes_.end()) return;  // reset meanwhile
-  at->second.open = producer == nullptr || !producer->closed;
+  at->second.open = true;
   flatbuffers::FlatBufferBuilder& table = shared_.answers.table();
   std::vector<proto::Stored> window;
-  if (producer != nullptr) {
-    for (std::uint32_t i = 0; i < producer->state.count; ++i) {
-      const storage::ProducerState::Entry& entry = producer->state.window[i];
-      window.emplace_back(entry.first.raw(), entry.arrival.raw());
-    }
+  for (std::uint32_t i = 0; i < known.count; ++i) {
+    window.emplace_back(known.window[i].first.raw(), known.window[i].arrival.raw());
   }
   const auto list = table.CreateVectorOfStructs(window);
-  table.Finish(proto::CreatePutOpened(table, at->second.stream.raw(),
-                                      producer == nullptr ? 0 : producer->state.last_sequence, list,
-                                      producer != nullptr && producer->closed));
+  table.Finish(
+      proto::CreatePutOpened(table, at->second.stream.raw(), known.last_sequence, list, closed));
   reply(id, shared_.answers.make(
                 {.kind = MessageKind::kPutOpened, .request = request, .map_epoch = epoch()}));
 }
