@@ -67,7 +67,7 @@ void Conversation::take(transport::SessionEvent& event, Nanos now) {
     case transport::SessionEventKind::kClosed:
       end_lanes();
       if (!event.by_peer && breaks_rule(event.code)) ++shared_.counters.violations;
-      return;
+      return peer_.linger(now);
     default:
       return;
   }
@@ -82,6 +82,8 @@ void Conversation::tick(Nanos now) {
 void Conversation::stop() {
   if (peer_.session().open()) peer_.session().close(CloseCode::kStopping, "the server stops");
 }
+
+void Conversation::cut() { peer_.half_open() ? peer_.abort() : stop(); }
 
 void Conversation::violate(CloseCode code, std::string_view rule) {
   peer_.session().close(code, rule);

@@ -98,7 +98,10 @@ class Conversation {
   void on_new_map(Nanos now);
   // There is memory for what the reader wants; it is in that queue no more.
   void on_memory(ReadOperation& reader, Nanos now);
+  // Says so to a client that has come so far as to understand it.
   void stop();
+  // …, and ends whoever has not.
+  void cut();
   // Nothing refers to it any more.
   [[nodiscard]] bool over() const { return peer_.closed() && under_way_ == 0; }
   [[nodiscard]] bool idle() const { return under_way_ == 0; }

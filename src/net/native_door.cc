@@ -115,7 +115,11 @@ void NativeDoor::tick(Nanos now) {
   if (shared_.stopping && drain_end_ == runtime::kNever) drain_end_ = now + kDrainNanos;
   const bool late = now >= drain_end_;
   for (const auto& [id, conversation] : conversations_) {
-    if (shared_.stopping && (late || conversation->idle())) conversation->stop();
+    if (late) {
+      conversation->cut();
+    } else if (shared_.stopping && conversation->idle()) {
+      conversation->stop();
+    }
     conversation->tick(now);
   }
 }

@@ -48,7 +48,10 @@ class NativeDoor final : public runtime::Agent {
   void pause(bool paused) { paused_ = paused; }
   // Stops accepting and says so to every client; what is under way is answered first where that is soon.
   void begin_drain();
-  [[nodiscard]] bool drained() const { return shared_.stopping && conversations_.empty(); }
+  // Nobody is connected, and no plane has anything of theirs.
+  [[nodiscard]] bool drained() const {
+    return shared_.stopping && conversations_.empty() && ending_.empty();
+  }
   // Batches and calls whose outcome is not known yet.
   [[nodiscard]] std::size_t answers_owed() const;
 

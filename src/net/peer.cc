@@ -132,16 +132,21 @@ bool Peer::broken() const {
          tls_->state() != transport::TlsState::kOpen;
 }
 
+void Peer::linger(Nanos now) {
+  if (state_ != State::kSpeaking) return;
+  state_ = State::kLingering;
+  since_ = now;
+}
+
 void Peer::pump(Nanos now) {
   if (state_ != State::kSpeaking && state_ != State::kLingering) return;
-  if (!sending_) sending_ = tls_ != nullptr ? send_sealed(now) : send_plain();
+  if (!sending_) {
+    sending_ = tls_ != nullptr ? send_sealed(now) : send_plain();
+    sending_from_ = now;
+  }
   if (!sending_ && broken()) {
     if (tls_->state() == transport::TlsState::kFailed) ++parts_.counters.tls_failures;
     return abort();
-  }
-  if (!sending_ && state_ == State::kSpeaking && session_.closed()) {
-    state_ = State::kLingering;
-    since_ = now;
   }
   want_input();
 }
@@ -153,6 +158,9 @@ void Peer::tick(Nanos now) {
       ++parts_.counters.refused;
       return abort();
     case State::kSpeaking:
+      if (sending_ && now - sending_from_ >= kSlowNanos) {
+        return session_.close(transport::CloseCode::kSlow, "what it is owed is not taken");
+      }
       return session_.tick(now);
     case State::kLingering:
       if (now - since_ >= kLingerNanos) abort();

@@ -4,8 +4,8 @@
 // Units      bytes; times the turn's `now`
 // Owner      its door, one core
 // Allocates  a session, and with TLS its state and one buffer, when it opens; nothing per message
-// States     Sniffing (which of the two the first byte tells) ─► Speaking ─► Lingering (CLOSE has been sent; what
-//            comes is dropped, so that the peer may read it) ─► Closing (the socket is told) ─► Closed
+// States     Sniffing (which of the two the first byte tells) ─► Speaking ─► Lingering (CLOSE is being or
+//            has been sent; what comes is dropped, so that the peer may read it) ─► Closing (the socket is told) ─► Closed
 // Source     src/proto/PROTOCOL.md §1
 #pragma once
 
@@ -57,12 +57,18 @@ class Peer {
   // Moves what the session has to send, asks for what it wants to receive, closes when it has closed. At the
   // end of each handling, when the session's events have been taken.
   void pump(Nanos now);
+  // The session has closed: what it still says is sent, what comes is dropped.
+  void linger(Nanos now);
   void tick(Nanos now);
   // At once, without a word.
   void abort();
 
   [[nodiscard]] env::ConnectionId id() const { return id_; }
   [[nodiscard]] bool closed() const { return state_ == State::kClosed; }
+  // Its preface is not whole yet.
+  [[nodiscard]] bool half_open() const {
+    return state_ == State::kSniffing || (state_ == State::kSpeaking && !session_.open());
+  }
   [[nodiscard]] transport::Session& session() { return session_; }
   // What binds a proof to this connection.
   [[nodiscard]] proto::HelloChannel channel() const;
@@ -70,6 +76,7 @@ class Peer {
  private:
   enum class State : std::uint8_t { kSniffing, kSpeaking, kLingering, kClosing, kClosed };
   static constexpr std::int64_t kLingerNanos = 2 * kNanosPerSecond;
+  static constexpr std::int64_t kSlowNanos = 30 * kNanosPerSecond;  // for one send
   static constexpr std::size_t kCipherBytes = std::size_t{32} * kKiB;
   static constexpr std::size_t kSendBytes = std::size_t{256} * kKiB;
 
@@ -87,7 +94,8 @@ class Peer {
   bool sending_ = false;
   bool plain_in_flight_ = false;  // what is being sent is the session's own memory
   bool shaken_ = false;
-  Nanos since_;  // in this state
+  Nanos since_;         // in this state
+  Nanos sending_from_;  // while `sending_`
   std::byte first_{};
   std::array<std::byte, 256> dropped_;  // what comes while it lingers
   std::unique_ptr<transport::TlsSession> tls_;
