@@ -55,7 +55,15 @@ void Answers::attach(Answer& answer, base::PoolBuffer buffer, std::size_t bytes)
   answer.message.part_count = 2;
 }
 
+void Answers::count(Answer& answer, std::size_t& owed) {
+  PENSTOCK_ASSERT(answer.owed == nullptr);
+  answer.owed = &owed;
+  owed += answer.head.size();
+}
+
 void Answers::give_back(Answer& answer) {
+  if (answer.owed != nullptr) *answer.owed -= answer.head.size();
+  answer.owed = nullptr;
   attachments_.give(answer.attachment);
   answer.next = spare_;
   spare_ = &answer;

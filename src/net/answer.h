@@ -27,7 +27,8 @@ struct Answer {
   std::vector<std::byte> head;
   base::PoolBuffer attachment;  // of the pool that `Answers` was made with
   Answers* home = nullptr;
-  Answer* next = nullptr;  // spare
+  std::size_t* owed = nullptr;  // has its head's bytes until it is given back
+  Answer* next = nullptr;       // spare
 };
 
 // What a Failed says.
@@ -60,6 +61,8 @@ class Answers {
                              const Failing& failing);
   // Its first `bytes` are sent behind the table.
   static void attach(Answer& answer, base::PoolBuffer buffer, std::size_t bytes);
+  // Adds its head's bytes to `owed` as long as it is on its way.
+  static void count(Answer& answer, std::size_t& owed);
   // Not sent after all.
   void give_back(Answer& answer);
 

@@ -43,15 +43,19 @@ Conversation::~Conversation() {
 }
 
 void Conversation::serve(Nanos now) {
+  if (changes_untold_) on_new_map(now);
   do {
-    while (true) {
+    while (!held()) {
       transport::SessionEvent event = peer_.session().next_event();
       if (event.kind == transport::SessionEventKind::kNone) break;
       take(event, now);
     }
-  } while (peer_.more(now));
-  peer_.pump(now);
+  } while (!held() && peer_.more(now));
+  peer_.pump(now, !held());
 }
+
+// That it has closed is always heard.
+bool Conversation::held() { return owed_ >= kOwedMax && peer_.session().open(); }
 
 void Conversation::take(transport::SessionEvent& event, Nanos now) {
   switch (event.kind) {
@@ -96,24 +100,30 @@ void Conversation::on_message(transport::IncomingMessage& incoming, bool opened,
   } else if (!greeted_ && (message->header.kind != MessageKind::kHello || incoming.lane != 0)) {
     violate(CloseCode::kProtocol, "the first message is not Hello");
   } else if (incoming.lane == 0) {
-    on_control(*message, now);
+    return on_control(incoming, *message, now);
   } else {
     return on_lane(incoming, *message, opened, now);
   }
   peer_.session().release(incoming);
 }
 
-void Conversation::on_control(const proto::DecodedMessage& message, Nanos now) {
+void Conversation::on_control(transport::IncomingMessage& incoming,
+                              const proto::DecodedMessage& message, Nanos now) {
+  bool taken = false;
   switch (message.header.kind) {
     case MessageKind::kHello:
-      return hello(message, now);
+      hello(message, now);
+      break;
     case MessageKind::kGetMap:
-      return get_map(message);
+      get_map(message);
+      break;
     case MessageKind::kAdmin:
-      return admin(message, now);
+      taken = admin(incoming, message, now);
+      break;
     default:
-      return fail(0, message.header.request, {.code = ErrorCode::kUnsupported});
+      fail(0, message.header.request, {.code = ErrorCode::kUnsupported});
   }
+  if (!taken) peer_.session().release(incoming);
 }
 
 void Conversation::on_lane(transport::IncomingMessage& incoming,
@@ -121,7 +131,7 @@ void Conversation::on_lane(transport::IncomingMessage& incoming,
   const std::uint32_t lane = incoming.lane;
   bool taken = false;
   if (message.header.kind == MessageKind::kOpenPut && opened) {
-    open_put(lane, message, now);
+    taken = open_put(incoming, message, now);
   } else if (message.header.kind == MessageKind::kPut) {
     taken = put(incoming, message, now);
   } else if (message.header.kind == MessageKind::kOpenPut) {
@@ -142,6 +152,7 @@ void Conversation::reply(std::uint32_t lane, Answer& answer) {
   if (!peer_.session().open() || !peer_.session().has_lane(lane)) {
     return shared_.answers.give_back(answer);
   }
+  Answers::count(answer, owed_);
   peer_.session().send(lane, answer.message);
 }
 
@@ -201,10 +212,15 @@ bool Conversation::proven(const proto::Hello& hello) {
 
 void Conversation::on_new_map(Nanos now) {
   const route::RouteMap& map = *shared_.data.routes();
+  changes_untold_ = false;
   for (auto& [name, told] : known_) {
     const auto at = map.streams.find(name);
     const auto stream = at == map.streams.end() ? nullptr : at->second;
     if (stream == told) continue;
+    if (held()) {
+      changes_untold_ = true;  // until it has taken what it is owed
+      return;
+    }
     told = stream;
     flatbuffers::FlatBufferBuilder& table = shared_.answers.table();
     table.Finish(proto::CreateStreamName(table, table.CreateString(name)));

@@ -3,7 +3,8 @@
 // front door do.
 //
 // Units      as src/proto/PROTOCOL.md
-// Shape      lanes at most `lanes_max`; batches without a result as PROTOCOL.md §9
+// Shape      lanes at most `lanes_max`; batches without a result as PROTOCOL.md §9; answers that a client does not take
+//            256 KiB and one more
 // Owner      its door, one core. Stays until what it has asked of the planes is answered
 // Allocates  lanes, and what a door keeps for the next (operations, answers): nothing per batch once warm
 // Errors     Failed messages, RESET, CLOSE as PROTOCOL.md says
@@ -104,7 +105,8 @@ class Conversation {
   void cut();
   // Nothing refers to it any more.
   [[nodiscard]] bool over() const { return peer_.closed() && under_way_ == 0; }
-  [[nodiscard]] bool idle() const { return under_way_ == 0; }
+  // Nothing is under way, and every answer has been handed over.
+  [[nodiscard]] bool idle() const { return under_way_ == 0 && owed_ == 0; }
 
  private:
   enum class LaneKind : std::uint8_t { kPut, kGet };
@@ -125,24 +127,31 @@ class Conversation {
     Nanos queued_since = {};
   };
   using Lanes = std::unordered_map<std::uint32_t, Lane>;
+  // Of answers that were not handed over yet, their attachments apart: beyond it nothing more is heard of who does
+  // not take them.
+  static constexpr std::size_t kOwedMax = std::size_t{256} * kKiB;
 
   void take(transport::SessionEvent& event, Nanos now);
   void on_message(transport::IncomingMessage& message, bool opened, Nanos now);
-  void on_control(const proto::DecodedMessage& message, Nanos now);
+  [[nodiscard]] bool held();
+  void on_control(transport::IncomingMessage& incoming, const proto::DecodedMessage& message,
+                  Nanos now);
   void on_lane(transport::IncomingMessage& incoming, const proto::DecodedMessage& message,
                bool opened, Nanos now);
   void hello(const proto::DecodedMessage& message, Nanos now);
   [[nodiscard]] bool proven(const proto::Hello& hello);
   void get_map(const proto::DecodedMessage& message);
-  void admin(const proto::DecodedMessage& message, Nanos now);
+  // True when the operation has the message now; so for the two below.
+  [[nodiscard]] bool admin(transport::IncomingMessage& incoming,
+                           const proto::DecodedMessage& message, Nanos now);
   void list_streams(const proto::DecodedMessage& message, const proto::Admin& admin);
   static void admin_done(proto::ControlRequest& request, Nanos now);
 
-  void open_put(std::uint32_t lane, const proto::DecodedMessage& message, Nanos now);
+  [[nodiscard]] bool open_put(transport::IncomingMessage& incoming,
+                              const proto::DecodedMessage& message, Nanos now);
   static void producer_opened(shard::ProducerRequest& request, Nanos now);
   void put_opened(std::uint32_t lane, std::uint64_t request, const storage::ProducerState& known,
                   bool closed);
-  // True when the operation has the message now.
   [[nodiscard]] bool put(transport::IncomingMessage& incoming, const proto::DecodedMessage& message,
                          Nanos now);
   [[nodiscard]] bool put_whole(PutOperation& operation, const Lane& lane,
@@ -195,8 +204,10 @@ class Conversation {
   [[nodiscard]] std::uint64_t epoch() const { return shared_.data.routes()->epoch; }
 
   NativeShared& shared_;
+  std::size_t owed_ = 0;  // bytes; the session's answers count it down, so it outlives that
   Peer peer_;
   bool greeted_ = false;
+  bool changes_untold_ = false;
   std::size_t under_way_ = 0;  // operations that hold on to this
   Lanes lanes_;
   // Streams whose maps it has asked for, as it was told of them last; null: that there is none.

@@ -108,11 +108,18 @@ void Conversation::get_map(const proto::DecodedMessage& message) {
             {.kind = MessageKind::kMap, .request = message.header.request, .map_epoch = epoch()}));
 }
 
-void Conversation::admin(const proto::DecodedMessage& message, Nanos now) {
+bool Conversation::admin(transport::IncomingMessage& incoming, const proto::DecodedMessage& message,
+                         Nanos now) {
   const auto& admin = *flatbuffers::GetRoot<proto::Admin>(message.table.data());
-  if (admin.operation() == proto::AdminOperation::ListStreams) return list_streams(message, admin);
+  if (admin.operation() == proto::AdminOperation::ListStreams) {
+    list_streams(message, admin);
+    return false;
+  }
   auto call = control_call(admin);
-  if (!call) return fail(0, message.header.request, {.code = call.error().code});
+  if (!call) {
+    fail(0, message.header.request, {.code = call.error().code});
+    return false;
+  }
   ControlOperation& operation = shared_.operations.controls.take();
   ++under_way_;
   operation.conversation = this;
@@ -121,7 +128,9 @@ void Conversation::admin(const proto::DecodedMessage& message, Nanos now) {
   operation.request.call = std::move(*call);
   operation.request.done = &Conversation::admin_done;
   operation.request.context = &operation;
+  operation.message = std::exchange(incoming, {});
   shared_.control.start(operation.request, now);
+  return true;
 }
 
 void Conversation::admin_done(proto::ControlRequest& request, Nanos now) {
@@ -140,6 +149,7 @@ void Conversation::admin_done(proto::ControlRequest& request, Nanos now) {
                                              .request = operation.asked,
                                              .map_epoch = self.epoch()}));
   }
+  self.peer_.session().release(operation.message);
   self.shared_.operations.controls.give(operation);
   self.serve(now);
 }

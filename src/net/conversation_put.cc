@@ -28,14 +28,16 @@ std::uint32_t retry_after(ErrorCode code) {
 
 // --- Opening ------------------------------------------------------------------------------------
 
-void Conversation::open_put(std::uint32_t id, const proto::DecodedMessage& message, Nanos now) {
+bool Conversation::open_put(transport::IncomingMessage& incoming,
+                            const proto::DecodedMessage& message, Nanos now) {
+  const std::uint32_t id = incoming.lane;
   const auto& asked = *flatbuffers::GetRoot<proto::OpenPut>(message.table.data());
   const std::uint64_t request = message.header.request;
   const std::string name = asked.stream() == nullptr ? std::string() : asked.stream()->str();
   const route::StreamRoute* stream = shared_.data.routes()->find(name);
   if (stream == nullptr) {
-    return fail(id, request,
-                {.code = ErrorCode::kNotFound, .text = "there is no stream of this name"});
+    fail(id, request, {.code = ErrorCode::kNotFound, .text = "there is no stream of this name"});
+    return false;
   }
   Lane lane{.mixed = asked.shard() == kAnyShard,
             .stream = stream->uid,
@@ -46,23 +48,29 @@ void Conversation::open_put(std::uint32_t id, const proto::DecodedMessage& messa
   peer_.session().set_lane(id, {.priority = transport::Priority::kControl});
   if (lane.mixed) {
     if (lane.producer != 0) {
-      return fail(id, request,
-                  {.code = ErrorCode::kMalformed,
-                   .text = "a lane for any shard has no producer: order is a shard's"});
+      fail(id, request,
+           {.code = ErrorCode::kMalformed,
+            .text = "a lane for any shard has no producer: order is a shard's"});
+      return false;
     }
     lanes_[id] = std::move(lane);
-    return put_opened(id, request, {}, false);
+    put_opened(id, request, {}, false);
+    return false;
   }
   const route::ShardRoute* shard = stream->find(lane.shard);
   if (shard == nullptr) {
-    return fail(id, request,
-                {.code = ErrorCode::kNotFound, .text = "the stream has no shard of this number"});
+    fail(id, request,
+         {.code = ErrorCode::kNotFound, .text = "the stream has no shard of this number"});
+    return false;
   }
   const ShardKey key{lane.stream, lane.shard};
   const std::uint64_t producer = lane.producer;
   const std::uint32_t lives = lane.epoch;
   lanes_[id] = std::move(lane);
-  if (producer == 0) return put_opened(id, request, {}, !shard->open);
+  if (producer == 0) {
+    put_opened(id, request, {}, !shard->open);
+    return false;
+  }
   ProducerOperation& operation = shared_.operations.producers.take();
   ++under_way_;
   operation.conversation = this;
@@ -75,7 +83,9 @@ void Conversation::open_put(std::uint32_t id, const proto::DecodedMessage& messa
   operation.request.epoch = lives;
   operation.request.done = &Conversation::producer_opened;
   operation.request.context = &operation;
+  operation.message = std::exchange(incoming, {});
   shared_.data.open_producer(operation.request, now);
+  return true;
 }
 
 void Conversation::producer_opened(shard::ProducerRequest& request, Nanos now) {
@@ -87,6 +97,7 @@ void Conversation::producer_opened(shard::ProducerRequest& request, Nanos now) {
   } else {
     self.fail(operation.lane, operation.asked, {.code = request.outcome.error().code});
   }
+  self.peer_.session().release(operation.message);
   self.shared_.operations.producers.give(operation);
   self.serve(now);
 }

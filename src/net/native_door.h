@@ -52,7 +52,7 @@ class NativeDoor final : public runtime::Agent {
   [[nodiscard]] bool drained() const {
     return shared_.stopping && conversations_.empty() && ending_.empty();
   }
-  // Batches and calls whose outcome is not known yet.
+  // Clients that wait for an outcome, or for an answer that was not handed over yet.
   [[nodiscard]] std::size_t answers_owed() const;
 
   [[nodiscard]] const NativeCounters& counters() const { return shared_.counters; }

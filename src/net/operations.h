@@ -39,6 +39,7 @@ struct ProducerOperation {
   Conversation* conversation = nullptr;
   std::uint32_t lane = 0;
   std::uint64_t asked = 0;
+  transport::IncomingMessage message;  // kept, so that its credit bounds how many there are
   shard::ProducerRequest request;
   ProducerOperation* next = nullptr;
 };
@@ -46,6 +47,7 @@ struct ProducerOperation {
 struct ControlOperation {
   Conversation* conversation = nullptr;
   std::uint64_t asked = 0;
+  transport::IncomingMessage message;  // kept, so that the session knows how many are not answered
   proto::ControlRequest request;
   ControlOperation* next = nullptr;
 };

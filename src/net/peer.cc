@@ -138,7 +138,7 @@ void Peer::linger(Nanos now) {
   since_ = now;
 }
 
-void Peer::pump(Nanos now) {
+void Peer::pump(Nanos now, bool listen) {
   if (state_ != State::kSpeaking && state_ != State::kLingering) return;
   if (!sending_) {
     sending_ = tls_ != nullptr ? send_sealed(now) : send_plain();
@@ -148,7 +148,7 @@ void Peer::pump(Nanos now) {
     if (tls_->state() == transport::TlsState::kFailed) ++parts_.counters.tls_failures;
     return abort();
   }
-  want_input();
+  if (listen) want_input();
 }
 
 void Peer::tick(Nanos now) {

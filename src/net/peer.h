@@ -56,7 +56,8 @@ class Peer {
   [[nodiscard]] bool more(Nanos now);
   // Moves what the session has to send, asks for what it wants to receive, closes when it has closed. At the
   // end of each handling, when the session's events have been taken.
-  void pump(Nanos now);
+  // `listen` false: nothing new is asked for.
+  void pump(Nanos now, bool listen);
   // The session has closed: what it still says is sent, what comes is dropped.
   void linger(Nanos now);
   void tick(Nanos now);
