@@ -74,8 +74,8 @@ int main(int argc, char** argv) {
   net::NativeDoor door(socket, process.core(), control, native, {{1, nullptr, true}});
   process.core().add_front(door, socket);
 
-  bench::NativePeer peer(load, credential, [&](std::uint32_t i) { return process.hash_of(i); },
-                         clock.wall());
+  bench::NativePeer peer(
+      load, credential, [&](std::uint32_t i) { return process.hash_of(i); }, clock.wall());
   socket.connect(1);
   const auto turn = [&](auto&& serve) {
     socket.give(peer.take_bytes(clock.now()));

@@ -32,8 +32,8 @@ class MemorySocket final : public env::Socket {
       in_at_ = 0;
     }
     into_ = {};
-    events_.push_back({env::SocketEventKind::kReceived, kPeer, 0,
-                       static_cast<std::uint32_t>(count), 0});
+    events_.push_back(
+        {env::SocketEventKind::kReceived, kPeer, 0, static_cast<std::uint32_t>(count), 0});
     return true;
   }
   // What the server has sent since.

@@ -32,8 +32,7 @@ std::vector<std::byte> head_of(proto::MessageHeader header, std::span<const std:
 }  // namespace
 
 NativePeer::NativePeer(const NativeLoad& load, const proto::Credential& credential,
-                       const std::function<base::HashKey(std::uint32_t)>& hash_of,
-                       WallMillis wall)
+                       const std::function<base::HashKey(std::uint32_t)>& hash_of, WallMillis wall)
     : load_(load), staging_(64 * kMiB, 16 * kMiB) {
   transport::SessionOptions options;
   session_ = std::make_unique<transport::Session>(options, staging_, Nanos{});

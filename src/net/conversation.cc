@@ -152,7 +152,9 @@ void Conversation::reply(std::uint32_t lane, Answer& answer) {
   if (!peer_.session().open() || !peer_.session().has_lane(lane)) {
     return shared_.answers.give_back(answer);
   }
-  Answers::count(answer, owed_);
+  // Deliveries are bounded by credit; were they counted, a client could be kept from giving more.
+  const auto at = lanes_.find(lane);
+  if (at == lanes_.end() || at->second.reader == nullptr) Answers::count(answer, owed_);
   peer_.session().send(lane, answer.message);
 }
 

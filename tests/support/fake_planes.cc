@@ -195,8 +195,7 @@ void FakeDataPlane::answer(shard::ProducerRequest& request, Nanos now) {
   } else if (request.closed) {
     request.outcome = fail(ErrorCode::kProducerUnknown);
   } else {
-    request.state = {
-        .shard = request.shard, .producer = request.producer, .epoch = request.epoch};
+    request.state = {.shard = request.shard, .producer = request.producer, .epoch = request.epoch};
     known[request.producer] = request.state;
   }
   request.done(request, now);
