@@ -1,0 +1,102 @@
+// Puts records into one stream: each is stored once, those of a key in the order of the calls, over lost
+// connections, restarts, refusals and splits of shards; and each gets a result.
+//
+// Units      sizes in bytes; durations as std::chrono has them
+// Shape      a key of 1 to 256 characters of UTF-8; data up to the stream's limit, 10 MiB at most; batches as
+//            ProducerOptions says, eight of a shard under way
+// Owner      any thread may call `put`; results come on the client's thread, one at a time. A result's callback must not
+//            wait. `put` copies key and data
+// Allocates  per record only what its key, data and callback take (amortised); per batch a few times
+// Errors     of a record: kDeadline (it is not stored), kUnknownOutcome (nobody knows, and it is not sent again),
+//            kMalformed, kTooLarge, kNotFound (no such stream), kProducerFenced. Nothing else means "not stored" or
+//            "perhaps stored" but the first two
+// States     of a record: Buffered ─► Batched ─► Under way ─► has its result;  back to Batched when it was refused
+// Source     src/proto/PROTOCOL.md §5
+#pragma once
+
+#include "penstock/ids.h"
+#include "penstock/result.h"
+#include "penstock/units.h"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace penstock {
+
+struct ProducerOptions {
+  // A batch goes when it has so many bytes (at most 16 MiB - 128) or records (at most 10,000), or is so old;
+  // 0: at once.
+  std::uint32_t batch_bytes = 64 * kKiB;
+  std::uint32_t batch_records = 10'000;
+  std::chrono::microseconds linger{2'000};
+  // What `put` has taken and has no result yet.
+  std::uint64_t buffered_bytes_max = 64 * kMiB;
+  std::chrono::milliseconds deadline{30'000};  // of a record, from `put` on
+};
+
+// Where a record is.
+struct Stored {
+  ShardNumber shard;
+  RecordIndex index;
+  WallMillis arrival;
+  std::int64_t shard_created_second = 0;
+  // As the Kinesis API writes it: 56 digits.
+  [[nodiscard]] std::string sequence_number() const;
+};
+using PutDone = std::move_only_function<void(const Result<Stored>&)>;
+
+// Where in the hash key space a record goes, if not to the MD5 of its key.
+struct ExplicitHash {
+  std::uint64_t high = 0;
+  std::uint64_t low = 0;
+};
+
+struct ProducerCounters {
+  std::uint64_t records_put = 0;  // taken
+  std::uint64_t records_stored = 0;
+  std::uint64_t records_failed = 0;   // not stored
+  std::uint64_t records_unknown = 0;  // kUnknownOutcome
+  std::uint64_t batches_sent = 0;     // each sending counts
+  std::uint64_t batches_repeated = 0;  // the server had them already
+  std::uint64_t batches_throttled = 0;
+  std::uint64_t batches_refused = 0;  // for any other reason
+  std::uint64_t lanes_opened = 0;
+  std::uint64_t buffered_bytes = 0;
+};
+
+class Producer {
+ public:
+  using Bytes = std::span<const std::byte>;
+
+  ~Producer();
+  Producer(const Producer&) = delete;
+  Producer& operator=(const Producer&) = delete;
+
+  // Waits while `buffered_bytes_max` is reached, but not on the client's thread. An error: the record was not taken, and
+  // `done` is not called; kMalformed, kTooLarge, kOverloaded, kStopping.
+  [[nodiscard]] Result<> put(std::string_view key, Bytes data, PutDone done,
+                             std::optional<ExplicitHash> hash = std::nullopt);
+  // Never waits: kOverloaded.
+  [[nodiscard]] Result<> try_put(std::string_view key, Bytes data, PutDone done,
+                                 std::optional<ExplicitHash> hash = std::nullopt);
+  [[nodiscard]] std::future<Result<Stored>> put(std::string_view key, Bytes data);
+  // Sends what lingers, and waits until all that was put before has its result. Not from a callback.
+  void flush();
+  [[nodiscard]] ProducerCounters counters() const;
+
+  struct Impl;
+  explicit Producer(std::shared_ptr<Impl> impl);
+
+ private:
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace penstock
