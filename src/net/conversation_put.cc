@@ -81,6 +81,7 @@ bool Conversation::open_put(transport::IncomingMessage& incoming,
   operation.request.owner = shard->core;
   operation.request.producer = producer;
   operation.request.epoch = lives;
+  operation.request.resume = asked.resume();
   operation.request.done = &Conversation::producer_opened;
   operation.request.context = &operation;
   operation.message = std::exchange(incoming, {});

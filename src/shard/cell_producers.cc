@@ -71,12 +71,14 @@ bool Cell::resolve(ProducerRequest& request) {
   if (shard->life == ShardLife::kClosing) return answered(fail(ErrorCode::kWrongShard));
   ProducerWindow* window = producers_.find(request.shard, request.producer);
   if (shard->life == ShardLife::kClosed) return resolve_closed(request, window);
-  if (window == nullptr) {
-    if (!producers_.has_room(turn_wall_)) return answered(fail(ErrorCode::kProducersFull));
-    return false;
+  if (window != nullptr && request.epoch < window->newest()) {
+    return answered(fail(ErrorCode::kProducerFenced));
   }
-  if (request.epoch < window->newest()) return answered(fail(ErrorCode::kProducerFenced));
-  if (request.epoch > window->newest()) return false;
+  if (window == nullptr || request.epoch > window->newest()) {
+    if (request.resume) return answered(fail(ErrorCode::kProducerUnknown));
+    const bool room = window != nullptr || producers_.has_room(turn_wall_);
+    return room ? false : answered(fail(ErrorCode::kProducersFull));
+  }
   producers_.use(*window, turn_wall_);
   request.state = ProducerWindows::state(*window);
   if (window->under_way == 0) return answered({});

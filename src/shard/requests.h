@@ -132,10 +132,13 @@ struct ProducerRequest {
   CoreId owner;  // from the route map
   std::uint64_t producer = 0;
   std::uint32_t epoch = 0;
+  // It was open before, and has batches in doubt. Where it is not known it was forgotten, and is not
+  // begun anew: that would say that none of them is stored.
+  bool resume = false;
   void (*done)(ProducerRequest& request, Nanos now) = nullptr;
   void* context = nullptr;
   // Out.
-  // kProducerFenced (a later epoch is open), kProducerUnknown (a closed shard), kProducersFull,
+  // kProducerFenced (a later epoch is open), kProducerUnknown (a closed shard, or `resume`), kProducersFull,
   // kWrongShard (it is being closed: ask again by a newer map), kNotFound (no such shard),
   // kMalformed (producer 0), kJournalFull, kFenced, kUnknownOutcome
   Result<> outcome;

@@ -199,6 +199,19 @@ class CellRig final : public Cell::Outlet {
     EXPECT_EQ(answered.size(), 1U);
     return request;
   }
+  // The same for an epoch that was opened before.
+  ProducerRequest resume(std::uint64_t producer, std::uint32_t epoch) {
+    ProducerRequest request;
+    request.shard = key_of(1);
+    request.producer = producer;
+    request.epoch = epoch;
+    request.resume = true;
+    answered.clear();
+    open(request);
+    run();
+    EXPECT_EQ(answered.size(), 1U);
+    return request;
+  }
   bool take(BatchCall& call, ShardKey shard) {
     return cell->take_batch(call.entry, cell->find(shard), time.now());
   }

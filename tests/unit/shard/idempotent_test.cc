@@ -217,6 +217,26 @@ TEST_F(Idempotent, AFullTableForgetsWhoWasIdleForAQuarterOfAnHour) {
   EXPECT_EQ(rig.open(3, 1).state.last_sequence, 0U);
 }
 
+// Whoever has batches in doubt must hear that it was forgotten: a new beginning would say that none is
+// stored, and it would send them again.
+TEST_F(Idempotent, WhatIsResumedIsNotBegunAnew) {
+  rig.producers_max = 1;
+  rig.cut_and_restart();
+  EXPECT_EQ(rig.resume(kOne, 1).outcome.error().code, ErrorCode::kProducerUnknown);
+  ASSERT_TRUE(rig.open(kOne, 1).outcome.has_value());
+  ASSERT_EQ(send(1), ErrorCode::kSystem);
+  rig.run();
+  EXPECT_EQ(rig.resume(kOne, 1).state.last_sequence, 1U);
+  EXPECT_EQ(rig.resume(kOne, 0).outcome.error().code, ErrorCode::kProducerFenced);
+  EXPECT_EQ(rig.resume(kOne, 2).outcome.error().code, ErrorCode::kProducerUnknown);
+  rig.time.advance_to(rig.time.now() + (kProducerIdleMillis + 1'000) * kNanosPerMilli);
+  ASSERT_TRUE(rig.open(kTwo, 1).outcome.has_value());  // in the place of the first
+  rig.time.advance_to(rig.time.now() + (kProducerIdleMillis + 1'000) * kNanosPerMilli);
+  EXPECT_EQ(rig.resume(kOne, 1).outcome.error().code, ErrorCode::kProducerUnknown);
+  EXPECT_EQ(rig.resume(kTwo, 1).state.last_sequence, 0U);
+  EXPECT_EQ(rig.all(key_of(1)).size(), 1U);
+}
+
 TEST_F(Idempotent, AFailedCellSaysNothingOfProducers) {
   ASSERT_TRUE(rig.open(kOne, 1).outcome.has_value());
   ASSERT_EQ(send(1), ErrorCode::kSystem);
