@@ -113,6 +113,7 @@ void Cell::remove_if_idle(Shard& shard) {
 runtime::WorkCount Cell::settle(Nanos now, WallMillis wall) {
   turn_now_ = now;
   turn_wall_ = wall;
+  producers_.set_now(now);
   runtime::WorkCount work = journal_.poll(now, wall, retention_now_);
   full_ = journal_.append_state(false) == storage::AppendState::kFull;
   covered_ = std::max(covered_, journal_.durable());

@@ -44,6 +44,7 @@ void Cell::repeat(PutEntry& entry, const Shard& shard, const ProducerWindow::Ent
 void Cell::open_producer(ProducerRequest& request, Nanos now, WallMillis wall) {
   turn_now_ = now;
   turn_wall_ = wall;
+  producers_.set_now(now);
   request.closed = false;
   request.state = {};
   request.next = nullptr;
@@ -76,7 +77,7 @@ bool Cell::resolve(ProducerRequest& request) {
   }
   if (window == nullptr || request.epoch > window->newest()) {
     if (request.resume) return answered(fail(ErrorCode::kProducerUnknown));
-    const bool room = window != nullptr || producers_.has_room(turn_wall_);
+    const bool room = window != nullptr || producers_.has_room();
     return room ? false : answered(fail(ErrorCode::kProducersFull));
   }
   producers_.use(*window, turn_wall_);

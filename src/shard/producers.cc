@@ -37,23 +37,24 @@ ProducerWindows::ProducerWindows(std::uint32_t producers_max)
 }
 
 void ProducerWindows::load(std::span<const storage::ProducerState> states) {
-  std::vector<const storage::ProducerState*> by_use;
-  by_use.reserve(states.size());
-  for (const storage::ProducerState& state : states) by_use.push_back(&state);
-  std::ranges::sort(by_use, {}, [](const auto* state) { return state->last_used; });
-  const std::size_t skipped = by_use.size() - std::min<std::size_t>(by_use.size(), max_);
-  for (const storage::ProducerState* state : std::span(by_use).subspan(skipped)) {
-    ProducerWindow& window = add(state->shard, state->producer);
-    window.epoch = state->epoch;
-    window.last = window.durable = state->last_sequence;
-    window.count = static_cast<std::uint8_t>(state->count);
-    window.last_used = state->last_used;
+  const std::size_t skipped = states.size() - std::min<std::size_t>(states.size(), max_);
+  for (const storage::ProducerState& state : states.subspan(skipped)) {
+    ProducerWindow& window = add(state.shard, state.producer);
+    window.epoch = state.epoch;
+    window.last = window.durable = state.last_sequence;
+    window.count = static_cast<std::uint8_t>(state.count);
+    window.last_used = state.last_used;
     window.known = true;
-    for (std::uint32_t i = 0; i < state->count; ++i) {
-      const std::uint32_t sequence = state->last_sequence - state->count + 1 + i;
-      window.entries[sequence % ProducerWindow::kSize] = state->window[i];
+    for (std::uint32_t i = 0; i < state.count; ++i) {
+      const std::uint32_t sequence = state.last_sequence - state.count + 1 + i;
+      window.entries[sequence % ProducerWindow::kSize] = state.window[i];
     }
   }
+}
+
+void ProducerWindows::set_now(Nanos now) {
+  second_ = static_cast<std::uint32_t>(now.raw() / kNanosPerSecond);
+  if (first_second_ == 0) first_second_ = second_;
 }
 
 // --- Lookup and use -------------------------------------------------------------------------------
@@ -76,10 +77,11 @@ ProducerWindow* ProducerWindows::find(ShardKey shard, std::uint64_t producer) {
   return nullptr;
 }
 
-bool ProducerWindows::has_room(WallMillis wall) const {
+bool ProducerWindows::has_room() const {
   if (used_ < max_) return true;
   const ProducerWindow& oldest = windows_[least_used_];
-  return oldest.under_way == 0 && wall - oldest.last_used > kProducerIdleMillis;
+  const std::uint32_t used = std::max(oldest.used_second, first_second_);
+  return oldest.under_way == 0 && second_ - used > kProducerIdleSeconds;
 }
 
 ProducerWindow& ProducerWindows::add(ShardKey shard, std::uint64_t producer) {
@@ -129,6 +131,7 @@ void ProducerWindows::unlink(ProducerWindow& window) {
 
 void ProducerWindows::use(ProducerWindow& window, WallMillis wall) {
   window.last_used = wall;
+  window.used_second = second_;
   if (most_used_ == number(window)) return;
   unlink(window);
   link_last(window);
@@ -193,7 +196,7 @@ ProducerWindow& ProducerWindows::begin(ProducerWindow* window, ShardKey shard,
                                        std::uint64_t producer, std::uint32_t epoch,
                                        WallMillis wall) {
   if (window == nullptr) {
-    PENSTOCK_ASSERT(has_room(wall));
+    PENSTOCK_ASSERT(has_room());
     window = &add(shard, producer);
   } else {
     PENSTOCK_ASSERT(epoch > window->newest());

@@ -8,7 +8,7 @@
 // the cell fails. An epoch begins when its opening is durable; until then the window is that of the
 // epoch before, as the durable prefix has it, and takes nothing more.
 //
-// Units      wall time in milliseconds since 1970 UTC
+// Units      idleness by `now`, since clocks are set; wall time in milliseconds since 1970 UTC
 // Shape      kWindow batches of each; at most `producers_max` of producer and shard
 // Owner      its cell
 // Allocates  when a producer is first seen, up to the bound; never per batch
@@ -29,7 +29,7 @@ namespace penstock::shard {
 
 inline constexpr std::uint32_t kProducersMax = 16 * 1024;  // of one cell
 // An idle producer is not forgotten earlier: longer than clients go on sending the same batch.
-inline constexpr std::int64_t kProducerIdleMillis = 15 * 60 * 1000;
+inline constexpr std::uint32_t kProducerIdleSeconds = 15 * 60;
 
 struct ProducerWindow {
   using Entry = storage::ProducerState::Entry;
@@ -46,8 +46,9 @@ struct ProducerWindow {
   std::uint32_t more_used = 0;
   std::uint32_t chain = 0;
   WallMillis last_used;
-  std::uint8_t count = 0;  // of `entries`: the batches up to `last`
-  bool known = false;      // `epoch` is open, durably
+  std::uint32_t used_second = 0;  // the same by `now`; 0: before the start
+  std::uint8_t count = 0;         // of `entries`: the batches up to `last`
+  bool known = false;             // `epoch` is open, durably
   bool is_opening = false;
   std::array<Entry, kSize> entries;  // of sequence s at s % kSize
 
@@ -59,8 +60,11 @@ static_assert(sizeof(ProducerWindow) <= 200);
 class ProducerWindows {
  public:
   explicit ProducerWindows(std::uint32_t producers_max);
-  // What recovery found; of more than there is room for, those last used.
+  // What recovery found, those used least first; of more than there is room for, the last.
   void load(std::span<const storage::ProducerState> states);
+  // The time from here on. What was loaded counts as used when it is told first: how long the machine
+  // was off, nobody knows.
+  void set_now(Nanos now);
 
   [[nodiscard]] ProducerWindow* find(ShardKey shard, std::uint64_t producer);
 
@@ -80,8 +84,8 @@ class ProducerWindows {
   // The block with the batch of this sequence is durable, or will never be. In the order of blocks.
   static void settle(ProducerWindow& window, std::uint32_t sequence, bool durable);
 
-  // Whether a producer that is not known finds room, by the wall clock.
-  [[nodiscard]] bool has_room(WallMillis wall) const;
+  // Whether a producer that is not known finds room.
+  [[nodiscard]] bool has_room() const;
   // The opening of a later epoch, or of a new producer (`window` null), stands in a block.
   // REQUIRES: has_room, where it is new.
   ProducerWindow& begin(ProducerWindow* window, ShardKey shard, std::uint64_t producer,
@@ -108,6 +112,8 @@ class ProducerWindows {
   void unlink(ProducerWindow& window);
 
   std::uint32_t max_;
+  std::uint32_t first_second_ = 0;       // of the times told; 0: none
+  std::uint32_t second_ = 0;             // the latest
   std::vector<ProducerWindow> windows_;  // never moves: its memory is reserved
   std::vector<std::uint32_t> buckets_;
   std::uint32_t free_ = kNone;

@@ -1,14 +1,13 @@
 #include "storage/producer_table.h"
 
 #include <algorithm>
-#include <tuple>
 
 namespace penstock::storage {
 
 ProducerTable::ProducerTable(const CellSnapshot* snapshot) {
   if (snapshot == nullptr) return;
   for (const ProducerState& state : snapshot->producers) {
-    states_.insert_or_assign(Key{state.shard, state.producer}, state);
+    states_.insert_or_assign(Key{state.shard, state.producer}, Known{state, ++uses_});
   }
 }
 
@@ -26,7 +25,7 @@ void ProducerTable::apply_batches(ShardKey shard, const BlockFrame& frame) {
 void ProducerTable::apply(const Key& key, const format::BatchHeader& batch) {
   const auto at = states_.find(key);
   if (at == states_.end()) return;
-  ProducerState& state = at->second;
+  ProducerState& state = at->second.state;
   if (batch.producer_epoch != state.epoch ||
       batch.base_sequence != std::uint64_t{state.last_sequence} + 1) {
     states_.erase(at);
@@ -39,6 +38,7 @@ void ProducerTable::apply(const Key& key, const format::BatchHeader& batch) {
   state.window[state.count++] = {RecordIndex(batch.first), WallMillis(batch.arrival)};
   state.last_sequence = batch.base_sequence;
   state.last_used = WallMillis(batch.arrival);
+  at->second.use = ++uses_;
 }
 
 // Written only where the cell did not know the epoch: so it begins there, whatever was known before.
@@ -51,7 +51,7 @@ void ProducerTable::apply_control(ShardKey shard, const ShardControl& control, W
   state.producer = producer;
   state.epoch = static_cast<std::uint32_t>(control.range_begin[1]);
   state.last_used = opened;
-  states_.insert_or_assign(Key{shard, producer}, state);
+  states_.insert_or_assign(Key{shard, producer}, Known{state, ++uses_});
 }
 
 void ProducerTable::forget(ShardKey shard) {
@@ -59,12 +59,13 @@ void ProducerTable::forget(ShardKey shard) {
 }
 
 std::vector<ProducerState> ProducerTable::take() {
+  std::vector<Known> known;
+  known.reserve(states_.size());
+  for (const auto& [key, one] : states_) known.push_back(one);
+  std::ranges::sort(known, {}, &Known::use);
   std::vector<ProducerState> states;
-  states.reserve(states_.size());
-  for (const auto& [key, state] : states_) states.push_back(state);
-  std::ranges::sort(states, {}, [](const ProducerState& state) {
-    return std::tuple(state.shard, state.producer);
-  });
+  states.reserve(known.size());
+  for (const Known& one : known) states.push_back(one.state);
   states_.clear();
   return states;
 }

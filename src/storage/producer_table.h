@@ -28,7 +28,7 @@ class ProducerTable {
   void forget(ShardKey shard);
   // Blocks cannot be read: nobody knows whose batches were in them.
   void forget_all() { states_.clear(); }
-  // Sorted by shard and producer.
+  // Those used least first: as the snapshot has them, then by the journal.
   [[nodiscard]] std::vector<ProducerState> take();
 
  private:
@@ -42,9 +42,15 @@ class ProducerTable {
       return std::hash<ShardKey>{}(key.shard) ^ (key.producer * 0x9E3779B97F4A7C15ULL);
     }
   };
+  struct Known {
+    ProducerState state;
+    std::uint64_t use =
+        0;  // the number of its last one. Wall clocks are set, so they tell no order
+  };
   void apply(const Key& key, const format::BatchHeader& batch);
 
-  std::unordered_map<Key, ProducerState, Hash> states_;
+  std::unordered_map<Key, Known, Hash> states_;
+  std::uint64_t uses_ = 0;
 };
 
 }  // namespace penstock::storage

@@ -70,8 +70,8 @@ struct CellSnapshot {
   CellId cell;
   Lsn covered;  // state as of this block
   std::vector<ShardState> shards;
-  std::vector<SegmentNumber> segments;  // sealed or open, that must exist
-  std::vector<ProducerState> producers = {};
+  std::vector<SegmentNumber> segments;        // sealed or open, that must exist
+  std::vector<ProducerState> producers = {};  // those used least first
 };
 
 struct RetentionClockState {
@@ -107,7 +107,7 @@ struct RecoveredCell {
   CellId cell;
   bool fenced = false;
   std::vector<ShardState> shards;          // snapshot plus every later frame
-  std::vector<ProducerState> producers;    // the same, of shards that exist
+  std::vector<ProducerState> producers;    // the same, of shards that exist; those used least first
   std::vector<RecoveredControl> controls;  // catalogue frames of cell 0
   std::unique_ptr<RecoveredJournal> journal;
 };

@@ -159,7 +159,7 @@ class CellRig final : public Cell::Outlet {
   }
 
   [[nodiscard]] WallMillis wall() const {
-    return WallMillis(1'000'000 + time.now().raw() / kNanosPerMilli);
+    return WallMillis(wall_millis + time.now().raw() / kNanosPerMilli);
   }
   // What has completed is settled, what was taken is given to the disk; no time passes.
   void turn() {
@@ -269,6 +269,7 @@ class CellRig final : public Cell::Outlet {
   std::vector<ProducerRequest*> answered;
   std::vector<const ReadRequest*> reads_back;
   std::uint32_t producers_max = kProducersMax;  // from the next start on
+  std::int64_t wall_millis = 1'000'000;         // what the wall clock is ahead of the time
   int commands_finished = 0;
 
  private:

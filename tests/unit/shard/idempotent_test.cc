@@ -198,12 +198,12 @@ TEST_F(Idempotent, AFullTableForgetsWhoWasIdleForAQuarterOfAnHour) {
   EXPECT_EQ(rig.open(3, 1).outcome.error().code, ErrorCode::kProducersFull);
   ASSERT_EQ(send(1, 1, 1), ErrorCode::kSystem);
   rig.run();
-  const auto millis = [&](std::int64_t passed) {
-    rig.time.advance_to(rig.time.now() + passed * kNanosPerMilli);
+  const auto seconds = [&](std::int64_t passed) {
+    rig.time.advance_to(rig.time.now() + passed * kNanosPerSecond);
   };
-  millis(kProducerIdleMillis - 5'000);
+  seconds(kProducerIdleSeconds - 5);
   EXPECT_EQ(rig.open(3, 1).outcome.error().code, ErrorCode::kProducersFull);
-  millis(10'000);
+  seconds(10);
   ASSERT_EQ(send(2, 1, 1), ErrorCode::kSystem);  // 2 is the one that was idle
   rig.run();
   EXPECT_TRUE(rig.open(3, 1).outcome.has_value());
@@ -229,12 +229,35 @@ TEST_F(Idempotent, WhatIsResumedIsNotBegunAnew) {
   EXPECT_EQ(rig.resume(kOne, 1).state.last_sequence, 1U);
   EXPECT_EQ(rig.resume(kOne, 0).outcome.error().code, ErrorCode::kProducerFenced);
   EXPECT_EQ(rig.resume(kOne, 2).outcome.error().code, ErrorCode::kProducerUnknown);
-  rig.time.advance_to(rig.time.now() + (kProducerIdleMillis + 1'000) * kNanosPerMilli);
+  rig.time.advance_to(rig.time.now() + (kProducerIdleSeconds + 2) * kNanosPerSecond);
   ASSERT_TRUE(rig.open(kTwo, 1).outcome.has_value());  // in the place of the first
-  rig.time.advance_to(rig.time.now() + (kProducerIdleMillis + 1'000) * kNanosPerMilli);
+  rig.time.advance_to(rig.time.now() + (kProducerIdleSeconds + 2) * kNanosPerSecond);
   EXPECT_EQ(rig.resume(kOne, 1).outcome.error().code, ErrorCode::kProducerUnknown);
   EXPECT_EQ(rig.resume(kTwo, 1).state.last_sequence, 0U);
   EXPECT_EQ(rig.all(key_of(1)).size(), 1U);
+}
+
+// Idle is who sent nothing for that long, not whose batches a clock that was set makes look old.
+TEST_F(Idempotent, AClockThatIsSetForgetsNobodyAndKeepsNobody) {
+  constexpr std::int64_t kDay = 24 * 3600 * 1000;
+  rig.producers_max = 1;
+  rig.cut_and_restart();
+  ASSERT_TRUE(rig.open(kOne, 1).outcome.has_value());
+  rig.wall_millis += kDay;
+  EXPECT_EQ(rig.open(kTwo, 1).outcome.error().code, ErrorCode::kProducersFull);
+  ASSERT_EQ(send(1), ErrorCode::kSystem);
+  rig.run();
+  rig.wall_millis -= 2 * kDay;
+  ASSERT_EQ(send(2), ErrorCode::kSystem);
+  rig.run();
+  rig.time.advance_to(rig.time.now() + (kProducerIdleSeconds + 2) * kNanosPerSecond);
+  EXPECT_TRUE(rig.open(kTwo, 1).outcome.has_value());
+  // Of the time before a start nothing is said.
+  rig.cut_and_restart();
+  rig.wall_millis += kDay;
+  EXPECT_EQ(rig.open(kOne, 1).outcome.error().code, ErrorCode::kProducersFull);
+  rig.time.advance_to(rig.time.now() + (kProducerIdleSeconds + 2) * kNanosPerSecond);
+  EXPECT_TRUE(rig.open(kOne, 1).outcome.has_value());
 }
 
 TEST_F(Idempotent, AFailedCellSaysNothingOfProducers) {
