@@ -29,6 +29,10 @@ bool Cell::take_batch(PutEntry& entry, Shard* shard, Nanos now) {
   }
   if (!take(entry, shard, now)) return false;
   ++shard->pending_batches;
+  // Whoever built it may have left room that no record fills: it is stored all the same.
+  const std::size_t needed = storage::batch_bytes(batch.count, batch.payload_bytes);
+  const std::size_t stored = storage::kBatchHeaderBytes + batch.bytes.size();
+  shard->write_bytes.debit(std::max(needed, stored) - needed, now);
   shard->write_records.debit(batch.count - 1, now);
   return true;
 }

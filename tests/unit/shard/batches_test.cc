@@ -98,6 +98,29 @@ TEST(CellBatches, KeepTheirPlaceAmongRecords) {
   EXPECT_EQ(rig.all(key_of(1)), expected);
 }
 
+// A FlatBuffer may have bytes that belong to no record. They are stored, so they count.
+TEST(CellBatches, CountWhatTheyTakeBesidesTheirRecords) {
+  CellRig rig;
+  ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(1)).has_value());
+  Shard& shard = *rig.cell->find(key_of(1));
+  shard.set_limits({.write_bytes = 1'000, .write_records = 1'000}, rig.time.now());
+  BatchCall padded(1, 1, "a");
+  padded.flat.resize(padded.flat.size() + 10'000);
+  padded.put.bytes = padded.flat;
+  ASSERT_TRUE(storage::verify_batch(padded.flat).has_value());
+  EXPECT_TRUE(rig.take(padded, key_of(1)));
+  EXPECT_NEAR(static_cast<double>(shard.write_bytes.wait(rig.time.now())), 9e9, 0.1e9);
+  BatchCall tight(2, 1, "b");
+  EXPECT_FALSE(rig.take(tight, key_of(1)));
+  rig.run();
+  shard.set_limits({.write_bytes = 2'000, .write_records = 1'000}, rig.time.now());
+  BatchCall again(3, 1, "b");
+  EXPECT_TRUE(rig.take(again, key_of(1)));
+  EXPECT_TRUE(shard.write_bytes.admits(rig.time.now())) << "the three bytes of its record";
+  rig.run();
+  EXPECT_EQ(rig.all(key_of(1)).size(), 2U);
+}
+
 TEST(CellBatches, AreAdmittedOrRefusedWhole) {
   CellRig rig;
   ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(1)).has_value());
