@@ -5,6 +5,7 @@
 #include "storage/sabotage.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace penstock::shard {
 
@@ -104,8 +105,8 @@ bool Cell::quiet() const {
 
 void Cell::remove_if_idle(Shard& shard) {
   if (!shard.removed || !shard.idle()) return;
-  producers_.remove(shard.key);
   shards_.erase(shard.key);
+  shards_gone_ = true;
 }
 
 // --- Settling -------------------------------------------------------------------------------------
@@ -131,6 +132,9 @@ runtime::WorkCount Cell::settle(Nanos now, WallMillis wall) {
     ++work;
   }
   if (!woken_.empty()) go_on_reading(now);
+  if (std::exchange(shards_gone_, false)) {
+    producers_.remove_if([this](ShardKey shard) { return !shards_.contains(shard); });
+  }
   return work;
 }
 

@@ -219,6 +219,7 @@ class Cell {
   ProducerRequest* openings_ = nullptr;  // the same
   ProducerRequest* last_opening_ = nullptr;
   ProducerWindows producers_;
+  bool shards_gone_ = false;  // and their producers are to be, by the end of the next `settle`
   std::array<Ticket, kTickets> tickets_;
   std::size_t first_ticket_ = 0;  // oldest in flight
   std::size_t ticket_count_ = 0;  // in flight, the open one included

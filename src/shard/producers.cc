@@ -137,15 +137,6 @@ void ProducerWindows::use(ProducerWindow& window, WallMillis wall) {
   link_last(window);
 }
 
-void ProducerWindows::remove(ShardKey shard) {
-  if (used_ == 0) return;
-  for (std::uint32_t at = least_used_; at != kNone;) {
-    ProducerWindow& window = windows_[at];
-    at = window.more_used;
-    if (window.shard == shard) forget(window);
-  }
-}
-
 // --- Batches --------------------------------------------------------------------------------------
 
 Result<> ProducerWindows::check(const ProducerWindow* window, std::uint32_t epoch) {

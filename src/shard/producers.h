@@ -93,7 +93,15 @@ class ProducerWindows {
   static void settle_opening(ProducerWindow& window, std::uint32_t epoch, bool durable);
   // It was heard of: it is the last to be forgotten.
   void use(ProducerWindow& window, WallMillis wall);
-  void remove(ShardKey shard);
+  // Those of shards that are gone: all together, since it looks at every one that there is.
+  template <class Gone>
+  void remove_if(Gone gone) {
+    for (std::uint32_t at = least_used_; at != kNone;) {
+      ProducerWindow& window = windows_[at];
+      at = window.more_used;
+      if (gone(window.shard)) forget(window);
+    }
+  }
 
   // As placed; where an opening is under way, as it will be.
   [[nodiscard]] static storage::ProducerState state(const ProducerWindow& window);
