@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <functional>
 
 namespace penstock::shard {
 namespace {
@@ -60,8 +61,9 @@ void ProducerWindows::set_now(Nanos now) {
 // --- Lookup and use -------------------------------------------------------------------------------
 
 std::uint32_t& ProducerWindows::bucket(ShardKey shard, std::uint64_t producer) {
-  std::uint64_t hash = producer ^ (shard.stream.raw() * 0x9E3779B97F4A7C15ULL);
-  hash = (hash ^ (hash >> 32) ^ shard.shard.raw()) * 0xD6E8FEB86659FD93ULL;
+  // Producers may be numbered as shards are, from 1 on: the two must not cancel out.
+  std::uint64_t hash = std::hash<ShardKey>{}(shard);
+  hash = (hash ^ (hash >> 32) ^ producer) * 0xD6E8FEB86659FD93ULL;
   return buckets_[(hash >> 32) & (buckets_.size() - 1)];
 }
 
