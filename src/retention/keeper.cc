@@ -61,7 +61,7 @@ auto Keeper::watch() -> Task<> {
 auto Keeper::tick() -> Task<> {
   if (clock_.sure()) co_await expire();
   Calls calls;
-  const bool complete = co_await describe(&calls);
+  const bool complete = co_await describe(&calls, false);
   if (!complete) co_return;
   observe(calls);
   note_fences();
@@ -86,10 +86,11 @@ auto Keeper::expire() -> Task<> {
   co_await asked;
 }
 
-auto Keeper::describe(Calls* calls) -> Task<bool> {
+auto Keeper::describe(Calls* calls, bool for_snapshot) -> Task<bool> {
   calls->resize(views_.size());
   for (std::size_t i = 0; i < calls->size(); ++i) {
     (*calls)[i].kind = CommandKind::kDescribe;
+    (*calls)[i].for_snapshot = for_snapshot;
     (*calls)[i].cell = views_[i].fullness.cell;
   }
   shard::CellCalls asked(cells_, loop_, *calls);
@@ -180,7 +181,7 @@ auto Keeper::snapshot() -> Task<> {
   shard::CatalogueHold hold(catalogue_, loop_);
   co_await hold;
   Calls calls;
-  const bool complete = co_await describe(&calls);
+  const bool complete = co_await describe(&calls, true);
   storage::Snapshot snapshot;
   snapshot.catalogue = catalogue_.encode();
   const std::uint64_t version = catalogue_.version();

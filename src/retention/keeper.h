@@ -101,7 +101,7 @@ class Keeper final : public runtime::Agent {
   [[nodiscard]] Task<> tick();
   [[nodiscard]] Task<> expire();
   // False: some cell did not answer.
-  [[nodiscard]] Task<bool> describe(Calls* calls);
+  [[nodiscard]] Task<bool> describe(Calls* calls, bool for_snapshot);
   void observe(const Calls& calls);
   void note_fences();
   void expire_closed_shards(const Calls& calls);

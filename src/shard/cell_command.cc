@@ -182,7 +182,8 @@ void Cell::describe(CellCommand& command) {
     command.snapshot.shards.push_back(state);
   }
   std::ranges::sort(command.snapshot.shards, {}, &storage::ShardState::shard);
-  producers_.describe(command.snapshot.producers);
+  command.snapshot.producers.clear();
+  if (command.for_snapshot) producers_.describe(command.snapshot.producers);
   command.snapshot.segments = journal_.sealed_numbers();
   describe_spent(command);
   command.metrics = journal_.metrics();

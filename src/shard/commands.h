@@ -49,6 +49,9 @@ struct CellCommand {
   };
   std::vector<Horizon> horizons;
   storage::CellSnapshot snapshot;
+  // Whether a snapshot is to be written of it. If not, it comes without its producers, up to 2.6 MiB
+  // that the data core would copy on every tick.
+  bool for_snapshot = true;
   // Sealed segments that no shard here needs any more, oldest first; of many, some now, more later.
   std::vector<storage::SegmentSummary> spent;
   storage::JournalMetrics metrics;

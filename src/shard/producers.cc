@@ -223,6 +223,7 @@ storage::ProducerState ProducerWindows::state(const ProducerWindow& window) {
 
 void ProducerWindows::describe(std::vector<storage::ProducerState>& out) const {
   out.clear();
+  out.reserve(used_);
   for (std::uint32_t at = least_used_; at != kNone; at = windows_[at].more_used) {
     const ProducerWindow& window = windows_[at];
     if (!window.known) continue;

@@ -269,6 +269,10 @@ class FakeCells final : public shard::CellPlane {
     command.snapshot.covered = Lsn(at.lsn);
     command.snapshot.shards.clear();
     for (const auto& [key, shard] : at.shards) command.snapshot.shards.push_back(shard.state);
+    command.snapshot.producers.clear();
+    if (command.for_snapshot) {
+      command.snapshot.producers.emplace_back().producer = command.cell.raw() + 1U;
+    }
     command.snapshot.segments.clear();
     for (const auto& segment : at.sealed) command.snapshot.segments.push_back(segment.number);
     command.spent = at.sealed;  // the keeper looks closer

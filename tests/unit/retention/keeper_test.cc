@@ -232,6 +232,9 @@ TEST_F(KeeperTest, SnapshotsEveryMinuteIfAnythingChanged) {
   pass(3'000);
   ASSERT_EQ(store->snapshots.size(), 1U);
   EXPECT_EQ(store->snapshots[0].cells.size(), 2U);
+  for (const storage::CellSnapshot& cell : store->snapshots[0].cells) {
+    EXPECT_EQ(cell.producers.size(), 1U) << "what ticks do without";
+  }
   EXPECT_EQ(store->snapshots[0].catalogue.size(), 2U);
   EXPECT_NE(store->snapshots[0].clock.retention_ms, 0);
   pass(600'000);

@@ -260,6 +260,17 @@ TEST_F(Idempotent, AClockThatIsSetForgetsNobodyAndKeepsNobody) {
   EXPECT_TRUE(rig.open(kOne, 1).outcome.has_value());
 }
 
+TEST_F(Idempotent, OnlyASnapshotHasProducers) {
+  ASSERT_TRUE(rig.open(kOne, 1).outcome.has_value());
+  for (const bool for_snapshot : {true, false}) {
+    CellCommand describe;
+    describe.for_snapshot = for_snapshot;
+    ASSERT_TRUE(rig.command(describe).has_value());
+    EXPECT_EQ(describe.snapshot.producers.size(), for_snapshot ? 1U : 0U);
+    EXPECT_EQ(describe.snapshot.shards.size(), 1U);
+  }
+}
+
 TEST_F(Idempotent, AFailedCellSaysNothingOfProducers) {
   ASSERT_TRUE(rig.open(kOne, 1).outcome.has_value());
   ASSERT_EQ(send(1), ErrorCode::kSystem);
