@@ -435,5 +435,92 @@ TEST(IdempotentCrashes, EveryBatchIsStoredOnceThroughPowerCuts) {
   }
 }
 
+// Epochs are raised at any time, also by a second life while the first one goes on sending: whatever is
+// answered is there, nothing is there twice, and no epoch has anything behind a later one's.
+TEST(IdempotentCrashes, NoEpochStoresBehindALaterOne) {
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937_64 random(seed);
+    CellRig rig({}, 12);
+    ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(1)).has_value());
+    std::deque<BatchCall> calls;
+    std::deque<ProducerRequest> opens;
+    std::map<std::string, RecordIndex> answered;
+    std::uint32_t opened = 0;  // durably
+    std::uint32_t asked = 0;
+    std::uint64_t serial = 0;
+    std::map<std::uint32_t, std::uint32_t> next;  // of each epoch
+    const auto hear = [&] {
+      for (const ProducerRequest& open : opens) {
+        if (open.outcome && open.state.epoch != 0) opened = std::max(opened, open.epoch);
+      }
+      for (const BatchCall& call : calls) {
+        if (!call.entry.stored) continue;
+        const auto [at, fresh] = answered.emplace(call.texts[0], call.entry.index);
+        EXPECT_EQ(at->second, call.entry.index) << call.texts[0];
+      }
+    };
+    for (int boot = 0; boot < 5; ++boot) {
+      if (boot > 0) {
+        rig.cut_and_restart();
+        hear();
+        calls.clear();
+        opens.clear();
+        if (opened > 0) {
+          EXPECT_EQ(rig.open(1, opened - 1).outcome.error().code, ErrorCode::kProducerFenced);
+        }
+      }
+      for (std::size_t turns = 20 + random() % 60; turns > 0; --turns) {
+        if (random() % 8 == 0 || opened == 0) {
+          ProducerRequest& open = opens.emplace_back();
+          open.shard = key_of(1);
+          open.producer = 1;
+          open.epoch = asked = std::max(opened, asked) + static_cast<std::uint32_t>(random() % 2);
+          if (open.epoch == 0) open.epoch = asked = 1;
+          open.outcome = fail(ErrorCode::kUnknownOutcome);
+          rig.open(open);
+        }
+        for (std::size_t n = random() % 5; n > 0; --n) {
+          const auto epoch = static_cast<std::uint32_t>(std::max<std::int64_t>(
+              1, static_cast<std::int64_t>(asked) - static_cast<std::int64_t>(random() % 3)));
+          std::uint32_t& first = next.try_emplace(epoch, 1).first->second;
+          const auto back = static_cast<std::uint32_t>(random() % 4);
+          const std::uint32_t sequence = first > back ? first - back : 1;
+          calls.emplace_back(++serial, 1,
+                             std::to_string(epoch) + ":" + std::to_string(sequence) + ".", 1, epoch,
+                             sequence);
+          if (rig.take(calls.back(), key_of(1))) first = std::max(first, sequence + 1);
+        }
+        rig.turn();
+        hear();
+        for (const BatchCall& call : calls) {  // goes back to what was refused
+          std::uint32_t& first = next[call.put.epoch];
+          if (!call.entry.stored && call.entry.error == ErrorCode::kSequenceGap) {
+            first = std::min(first, call.put.sequence);
+          }
+        }
+        if (random() % 12 == 0) take_snapshot(rig);
+        const auto completion = rig.storage.next_completion();
+        if (random() % 2 == 0 && completion) {
+          rig.time.advance_to(std::max(*completion, rig.time.now() + 1));
+        }
+      }
+    }
+    rig.run();
+    hear();
+    const std::vector<std::string> all = rig.all(key_of(1));
+    for (const auto& [text, index] : answered) EXPECT_EQ(all.at(index.raw()), text);
+    std::pair<unsigned long, unsigned long> before{0, 0};
+    for (const std::string& text : all) {
+      const std::pair at{std::stoul(text), std::stoul(text.substr(text.find(':') + 1))};
+      EXPECT_EQ(at.second, at.first == before.first ? before.second + 1 : 1U) << text;
+      EXPECT_GE(at.first, before.first) << text;
+      before = at;
+    }
+    EXPECT_GT(answered.size(), 5U);
+    EXPECT_GT(opened, 5U);
+  }
+}
+
 }  // namespace
 }  // namespace penstock::shard
