@@ -1,0 +1,248 @@
+// Goal: on warm lanes no batch allocates: not one for a shard, nor one for any shards, nor one that is refused. Method: a
+// door over a socket and a data plane that do not allocate themselves; `operator new` is counted while the door works.
+#include "tests/support/allocation_count.h"
+#include "tests/unit/net/batch_maker.h"
+#include "tests/unit/net/native_harness.h"
+
+#include <new>
+
+// Buffers ask for aligned memory: that counts too.
+namespace {
+std::size_t aligned_count = 0;
+}
+void* operator new(std::size_t size, std::align_val_t alignment) {
+  ++aligned_count;
+  const std::size_t step = static_cast<std::size_t>(alignment);
+  if (void* memory = std::aligned_alloc(step, (size + step - 1) / step * step)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+
+namespace penstock::test {
+namespace {
+
+constexpr env::ConnectionId kOnly{1};
+constexpr Nanos kNow{1'000'000'000};
+constexpr WallMillis kWall{NativeHarness::kStartMillis};
+
+std::size_t allocations() { return allocation_count() + aligned_count; }
+
+// One connection, its bytes in memory that is there already.
+class TapeSocket final : public env::Socket {
+ public:
+  TapeSocket() { out.reserve(4 * kMiB); }
+  void connect() { push({.kind = env::SocketEventKind::kAccepted, .connection = kOnly}); }
+  void give(std::span<const std::byte> bytes) {
+    in_ = bytes;
+    deliver();
+  }
+  [[nodiscard]] bool empty() const { return in_.empty() && count_ == 0; }
+  std::vector<std::byte> out;
+
+  Result<> listen(std::string_view, std::uint16_t, std::uint32_t) override { return {}; }
+  void stop_listening() override {}
+  void receive(env::ConnectionId, std::span<std::byte> into) override {
+    into_ = into;
+    deliver();
+  }
+  void send(env::ConnectionId, std::span<const std::byte> bytes) override {
+    out.insert(out.end(), bytes.begin(), bytes.end());
+    push({.kind = env::SocketEventKind::kSent, .connection = kOnly});
+  }
+  void send(env::ConnectionId, std::span<const std::span<const std::byte>> pieces) override {
+    for (const auto piece : pieces) out.insert(out.end(), piece.begin(), piece.end());
+    push({.kind = env::SocketEventKind::kSent, .connection = kOnly});
+  }
+  void close(env::ConnectionId) override {
+    into_ = {};
+    push({.kind = env::SocketEventKind::kClosed, .connection = kOnly});
+  }
+  std::string peer(env::ConnectionId) override { return {}; }
+  void submit() override {}
+  std::size_t reap(std::span<env::SocketEvent> events) override {
+    std::copy_n(events_.begin(), count_, events.begin());
+    return std::exchange(count_, 0);
+  }
+
+ private:
+  void push(const env::SocketEvent& event) { events_.at(count_++) = event; }
+  void deliver() {
+    const std::size_t bytes = std::min(into_.size(), in_.size());
+    if (bytes == 0) return;
+    std::memcpy(into_.data(), in_.data(), bytes);
+    in_ = in_.subspan(bytes);
+    into_ = {};
+    push({.kind = env::SocketEventKind::kReceived,
+          .connection = kOnly,
+          .bytes = static_cast<std::uint32_t>(bytes)});
+  }
+  std::span<const std::byte> in_;
+  std::span<std::byte> into_;
+  std::array<env::SocketEvent, 8> events_;
+  std::size_t count_ = 0;
+};
+
+// Stores everything, and keeps nothing.
+class DeepPlane final : public shard::DataPlane {
+ public:
+  void put(shard::PutRequest& request, Nanos) override { waiting_.at(count_++) = &request; }
+  void read(shard::ReadRequest&, Nanos) override { FAIL(); }
+  void open_producer(shard::ProducerRequest& request, Nanos) override { opening_ = &request; }
+  [[nodiscard]] const std::shared_ptr<const route::RouteMap>& routes() const override {
+    return streams.routes();
+  }
+  void run() {
+    if (shard::ProducerRequest* request = std::exchange(opening_, nullptr)) {
+      request->done(*request, kNow);
+    }
+    const std::size_t count = std::exchange(count_, 0);
+    for (std::size_t i = 0; i < count; ++i) answer(*waiting_[i]);
+  }
+  FakeDataPlane streams{kWall};
+
+ private:
+  static void answer(shard::PutRequest& request) {
+    for (shard::PutEntry& entry : request.entries) entry.stored = true;
+    request.done(request, kNow);
+  }
+  std::array<shard::PutRequest*, 64> waiting_;
+  std::size_t count_ = 0;
+  shard::ProducerRequest* opening_ = nullptr;
+};
+
+class WarmDoor {
+ public:
+  WarmDoor() {
+    plane_.streams.add_stream("s", 1);
+    socket_.connect();
+    flatbuffers::FlatBufferBuilder hello;
+    write_hello(hello, {}, {}, kWall);
+    say(0, proto::MessageKind::kHello, &hello, {});
+    carry();
+    client_.welcome({.credit = 64 * kKiB});
+    whole_ = open(0, 7);
+    mixed_ = open(UINT32_MAX, 0);
+  }
+  ~WarmDoor() {
+    socket_.close(kOnly);
+    carry();
+  }
+  WarmDoor(const WarmDoor&) = delete;
+  WarmDoor& operator=(const WarmDoor&) = delete;
+
+  void round() {
+    for (const auto& batch : batches_) {
+      say(whole_, proto::MessageKind::kPut, nullptr, batch);
+      say(mixed_, proto::MessageKind::kPut, nullptr, batch);
+      carry();
+    }
+  }
+  std::size_t worked_allocations = 0;
+  std::size_t heard = 0;
+  [[nodiscard]] const net::NativeCounters& counters() const { return door_.counters(); }
+
+ private:
+  std::uint32_t open(std::uint32_t shard, std::uint64_t producer) {
+    const std::uint32_t lane = client_.open_lane({.priority = transport::Priority::kPut});
+    flatbuffers::FlatBufferBuilder table;
+    table.Finish(proto::CreateOpenPut(table, table.CreateString("s"), shard, producer, 1));
+    say(lane, proto::MessageKind::kOpenPut, &table, {});
+    carry();
+    return lane;
+  }
+  void say(std::uint32_t lane, proto::MessageKind kind, flatbuffers::FlatBufferBuilder* table,
+           std::span<const std::byte> attachment) {
+    Saying& saying = sayings_.at(lane);
+    const std::size_t bytes = table == nullptr ? 0 : table->GetSize();
+    saying.head.assign(proto::kMessageHeaderBytes + round_up(bytes, std::size_t{8}), {});
+    const auto padded =
+        static_cast<std::uint32_t>(saying.head.size() - proto::kMessageHeaderBytes);
+    std::ranges::copy(proto::encode({.kind = kind, .table_bytes = padded, .request = 1}),
+                      saying.head.begin());
+    if (bytes > 0) {
+      std::memcpy(saying.head.data() + proto::kMessageHeaderBytes, table->GetBufferPointer(),
+                  bytes);
+    }
+    saying.message = {};
+    saying.message.parts[0] = saying.head;
+    saying.message.parts[1] = attachment;
+    saying.message.part_count = attachment.empty() ? 1 : 2;
+    client_.send(lane, saying.message);
+  }
+  void carry() {
+    std::array<std::span<const std::byte>, 64> spans;
+    for (bool moved = true; moved;) {
+      const std::size_t count = client_.gather(spans, 256 * kKiB);
+      up_.clear();
+      for (const auto span : std::span(spans).first(count)) {
+        up_.insert(up_.end(), span.begin(), span.end());
+      }
+      if (count > 0) client_.sent(kNow);
+      socket_.give(up_);
+      const std::size_t before = allocations();
+      do {
+        static_cast<void>(door_.poll(kNow, kWall));
+        plane_.run();
+      } while (!socket_.empty());
+      worked_allocations += allocations() - before;
+      moved = count > 0 || !socket_.out.empty();
+      down();
+    }
+  }
+  void down() {
+    std::span<const std::byte> bytes = socket_.out;
+    while (!bytes.empty()) {
+      const std::span<std::byte> into = client_.destination();
+      const std::size_t take = std::min(into.size(), bytes.size());
+      std::memcpy(into.data(), bytes.data(), take);
+      client_.arrived(take, kNow);
+      bytes = bytes.subspan(take);
+      for (auto event = client_.next_event(); event.kind != transport::SessionEventKind::kNone;
+           event = client_.next_event()) {
+        ASSERT_NE(event.kind, transport::SessionEventKind::kClosed) << event.reason;
+        if (event.kind != transport::SessionEventKind::kMessage) continue;
+        ++heard;
+        client_.release(event.message);
+      }
+    }
+    socket_.out.clear();
+  }
+
+  struct Saying {
+    transport::OutgoingMessage message;
+    std::vector<std::byte> head;
+  };
+  std::vector<std::vector<std::byte>> batches_{
+      make_batch({{.key = "a"}}), make_batch({{.key = ""}}),  // this is refused
+      make_batch({{.key = "a", .data = std::string(50'000, 'x')}}),
+      make_batch(std::vector<MadeRecord>(500, {.key = "b", .data = "many"})),
+      make_batch({{.key = "a", .data = std::string(300'000, 'x')}})};
+  TapeSocket socket_;
+  DeepPlane plane_;
+  FakeControlPlane control_{plane_.streams};
+  net::NativeDoor door_{socket_, plane_, control_, NativeHarness::complete({}),
+                        {{.tag = 0, .tls = nullptr, .plain = true}}};
+  std::array<Saying, 3> sayings_;  // one for each lane
+  std::vector<std::byte> up_;
+  transport::Staging staging_{64 * kMiB, 16 * kMiB};
+  transport::Session client_{transport::SessionOptions{}, staging_, kNow};
+  std::uint32_t whole_ = 0;
+  std::uint32_t mixed_ = 0;
+};
+
+TEST(WarmPut, DoesNotAllocate) {
+  WarmDoor warm;
+  for (int i = 0; i < 3; ++i) warm.round();
+  EXPECT_GT(warm.worked_allocations, 0U);
+  const std::size_t before = warm.worked_allocations;
+  const std::size_t heard = warm.heard;
+  for (int i = 0; i < 50; ++i) warm.round();
+  EXPECT_EQ(warm.worked_allocations, before);
+  EXPECT_EQ(warm.heard - heard, 50U * 10);
+  EXPECT_EQ(warm.counters().batches_stored, 53U * 4);
+  EXPECT_EQ(warm.counters().batches_refused, 53U * 2);
+}
+
+}  // namespace
+}  // namespace penstock::test
