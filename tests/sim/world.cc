@@ -37,6 +37,7 @@ class World {
         stage_{model_, "fleet"} {
     config_ = server::dev_config("/sim", kPort - 1, true, 1);
     config_.https.port = 0;
+    config_.native.port = 0;
     config_.admin.port = 0;
     config_.data_cpus.assign(options.data_cores, 0);
     config_.cells = static_cast<std::uint16_t>(options.data_cores + random_.below(2));
