@@ -75,8 +75,8 @@ void AdminCalls::on_unanswered(std::uint64_t request, Nanos) {
 
 void AdminCalls::tick(Nanos now) {
   while (true) {
-    const auto at = std::ranges::find_if(
-        calls_, [now](const Call& call) { return now >= call.deadline; });
+    const auto at =
+        std::ranges::find_if(calls_, [now](const Call& call) { return now >= call.deadline; });
     if (at == calls_.end()) return;
     const bool asked = at->request != 0;
     if (asked) link_.forget(at->request);

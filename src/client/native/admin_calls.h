@@ -21,7 +21,12 @@ namespace penstock::client::native {
 
 // As penstock.fbs numbers them.
 enum class AdminOperation : std::uint8_t {
-  kCreateStream, kDeleteStream, kListStreams, kSplitShard, kMergeShards, kIncreaseRetention,
+  kCreateStream,
+  kDeleteStream,
+  kListStreams,
+  kSplitShard,
+  kMergeShards,
+  kIncreaseRetention,
   kDecreaseRetention
 };
 

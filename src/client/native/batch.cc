@@ -85,7 +85,8 @@ std::size_t BatchBytes::flat_bytes(std::size_t records, std::size_t payload) {
 BatchFrame frame_of(const BatchBytes& batch) {
   BatchFrame frame;
   const std::size_t entries = batch.entries.size() * sizeof(BatchEntry);
-  frame.to_bytes = static_cast<std::uint32_t>(kFrameBytes - offsetof(BatchFrame, to_bytes) + entries);
+  frame.to_bytes =
+      static_cast<std::uint32_t>(kFrameBytes - offsetof(BatchFrame, to_bytes) + entries);
   frame.count = static_cast<std::uint32_t>(batch.entries.size());
   frame.size = static_cast<std::uint32_t>(batch.bytes.size());
   const std::size_t used = kFrameBytes + entries + sizeof frame.size + batch.bytes.size();

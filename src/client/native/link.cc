@@ -143,7 +143,8 @@ void Link::tick(Nanos now) {
     session_->tick(now);
     take_events(now);
   }
-  if ((state_ == State::kConnecting || state_ == State::kGreeting) && now >= since_ + kConnectNanos) {
+  if ((state_ == State::kConnecting || state_ == State::kGreeting) &&
+      now >= since_ + kConnectNanos) {
     on_disconnected("no connection in time", now);
   } else if (state_ == State::kEnding &&
              (now >= since_ + kEndingNanos || session_ == nullptr || session_->closed())) {
@@ -288,7 +289,8 @@ std::uint32_t Link::open_lane(const transport::LaneOptions& options, LaneUser& u
 }
 
 void Link::reset_lane(std::uint32_t lane) {
-  if (lanes_.erase(lane) > 0) session_->reset(lane, CloseCode::kDone, "the client has done with it");
+  if (lanes_.erase(lane) > 0)
+    session_->reset(lane, CloseCode::kDone, "the client has done with it");
 }
 
 void Link::send(std::uint32_t lane, const proto::MessageHeader& header,

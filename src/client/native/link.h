@@ -69,8 +69,7 @@ class LaneUser {
 class RequestUser {
  public:
   virtual ~RequestUser() = default;
-  virtual void on_answer(std::uint64_t request, const proto::DecodedMessage& answer,
-                         Nanos now) = 0;
+  virtual void on_answer(std::uint64_t request, const proto::DecodedMessage& answer, Nanos now) = 0;
   // The connection was lost: nobody knows what became of it.
   virtual void on_unanswered(std::uint64_t request, Nanos now) = 0;
 };
@@ -141,9 +140,7 @@ class Link {
   [[nodiscard]] ErrorCode problem_code() const { return problem_code_; }
 
  private:
-  enum class State : std::uint8_t {
-    kWaiting, kConnecting, kGreeting, kOpen, kEnding, kClosed
-  };
+  enum class State : std::uint8_t { kWaiting, kConnecting, kGreeting, kOpen, kEnding, kClosed };
   static constexpr std::int64_t kConnectNanos = 10 * kNanosPerSecond;
   static constexpr std::int64_t kEndingNanos = 2 * kNanosPerSecond;
   static constexpr std::size_t kCipherBytes = 32 * kKiB;

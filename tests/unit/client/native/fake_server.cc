@@ -207,7 +207,8 @@ void FakeConnection::drain(Nanos now) {
       server_.log.emplace_back("Reset");
     }
     if (event.kind == transport::SessionEventKind::kClosed) {
-      server_.log.emplace_back("Close " + std::string(name(event.code)) + " " + std::string(event.reason));
+      server_.log.emplace_back("Close " + std::string(name(event.code)) + " " +
+                               std::string(event.reason));
     }
     if (event.kind != transport::SessionEventKind::kMessage) continue;
     const Result<proto::DecodedMessage> message = proto::decode_message(event.message.bytes());
@@ -277,6 +278,12 @@ void FakeConnection::fail(std::uint32_t lane, std::uint64_t request, const Refus
   reply(lane, MessageKind::kFailed, request, table);
 }
 
+void FakeConnection::end_lane(std::uint32_t lane) {
+  puts_.erase(lane);
+  subscriptions_.erase(lane);
+  session_->reset(lane, transport::CloseCode::kOverloaded, "for a test");
+}
+
 void FakeConnection::map_changed() {
   if (!greeted_ || !session_->open()) return;
   for (const auto& [name, stream] : server_.streams) {
@@ -301,8 +308,7 @@ void FakeConnection::hello(const proto::DecodedMessage& message) {
   greeted_ = true;
   flatbuffers::FlatBufferBuilder table;
   const auto name = table.CreateString("fake");
-  table.Finish(
-      proto::CreateWelcome(table, 1, 1, name, 0, 16 * kMiB, 1024, 64 * kKiB, 60'000, 0));
+  table.Finish(proto::CreateWelcome(table, 1, 1, name, 0, 16 * kMiB, 1024, 64 * kKiB, 60'000, 0));
   reply(0, MessageKind::kWelcome, message.header.request, table);
 }
 
@@ -379,7 +385,7 @@ void FakeConnection::open_put(std::uint32_t lane, const proto::DecodedMessage& m
     return fail(lane, request, {.code = ErrorCode::kProducerFenced});
   }
   if (asked.epoch() > producer.epoch) producer = {.epoch = asked.epoch(), .last = 0, .window = {}};
-  puts_[lane] = {stream->first, asked.shard(), asked.producer(), asked.epoch(), 0,
+  puts_[lane] = {stream->first,   asked.shard(), asked.producer(), asked.epoch(), 0,
                  shard.route.open};
   flatbuffers::FlatBufferBuilder table;
   std::vector<proto::Stored> window;
@@ -453,7 +459,8 @@ void FakeConnection::put(std::uint32_t id, const proto::DecodedMessage& message,
     return refuse({.code = ErrorCode::kSequenceOld});
   }
   if (seen.sequence <= producer.last) {
-    const auto entry = producer.window[producer.window.size() - 1 - (producer.last - seen.sequence)];
+    const auto entry =
+        producer.window[producer.window.size() - 1 - (producer.last - seen.sequence)];
     return later([this, id, request, entry] { done(id, request, entry, true); });
   }
   const FakeShard::Entry entry{shard.next, server_.wall_ms};
@@ -518,7 +525,8 @@ void FakeConnection::deliver(std::uint32_t lane) {
     return reply(lane, MessageKind::kDelivery, 0, table, batches);
   }
   if (shard.route.open) return;
-  const auto children = table.CreateVector(write_children(table, stream->second, shard.route.number));
+  const auto children =
+      table.CreateVector(write_children(table, stream->second, shard.route.number));
   table.Finish(proto::CreateShardEnd(table, subscription.next, children));
   reply(lane, MessageKind::kShardEnd, 0, table);
   subscriptions_.erase(lane);

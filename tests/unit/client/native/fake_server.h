@@ -112,7 +112,9 @@ class FakeConnection {
   void tick(Nanos now);
   transport::Session& session() { return *session_; }
   void map_changed();
-  bool mute = false;  // what it would answer goes nowhere: the connection is gone, its bytes are not
+  void end_lane(std::uint32_t lane);  // by a RESET
+  bool mute =
+      false;  // what it would answer goes nowhere: the connection is gone, its bytes are not
 
  private:
   struct PutLane {

@@ -137,9 +137,10 @@ TEST_F(MapsTest, AdministrationSaysWhatItDoesNotKnow) {
   rig_.run(10'000);
   ASSERT_TRUE(rig_.link.open());
   Result<AdminAnswer> answer;
-  admin_.start({.operation = AdminOperation::kDeleteStream, .stream = "s"},
-               [&answer](Result<AdminAnswer> given) { answer = std::move(given); },
-               rig_.now() + kNanosPerSecond, rig_.now());
+  admin_.start(
+      {.operation = AdminOperation::kDeleteStream, .stream = "s"},
+      [&answer](Result<AdminAnswer> given) { answer = std::move(given); },
+      rig_.now() + kNanosPerSecond, rig_.now());
   rig_.cut();
   EXPECT_EQ(answer.error().code, ErrorCode::kUnknownOutcome);
 }

@@ -1,0 +1,35 @@
+#include "client/native/producer_batch.h"
+
+#include "base/assert.h"
+
+#include <utility>
+
+namespace penstock::client::native {
+
+void ProducerBatch::add(NewRecord&& record) {
+  bytes->add(record.view);
+  pending.push_back({std::move(record.done), record.deadline});
+}
+
+void ProducerBatch::remove(std::size_t i) {
+  PENSTOCK_ASSERT(i < size());
+  auto rest = std::make_shared<BatchBytes>();
+  for (std::size_t at = 0; at < size(); ++at) {
+    if (at != i) rest->add(bytes->record(at));
+  }
+  bytes = std::move(rest);
+  pending.erase(pending.begin() + static_cast<std::ptrdiff_t>(i));
+  if (i < told) --told;
+}
+
+void ProducerBatch::drop_told() {
+  PENSTOCK_ASSERT(changeable());
+  if (told == 0) return;
+  auto rest = std::make_shared<BatchBytes>();
+  for (std::size_t at = told; at < size(); ++at) rest->add(bytes->record(at));
+  bytes = std::move(rest);
+  pending.erase(pending.begin(), pending.begin() + static_cast<std::ptrdiff_t>(told));
+  told = 0;
+}
+
+}  // namespace penstock::client::native
