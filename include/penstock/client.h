@@ -59,8 +59,8 @@ class Client : public std::enable_shared_from_this<Client> {
   // Whether there is a connection at present, and if not, why, for people.
   [[nodiscard]] bool connected() const;
   [[nodiscard]] std::string problem() const;
-  // Ends the connection and the thread. What has no result gets one: kDeadline (never sent) or
-  // kUnknownOutcome. From a callback: nothing happens.
+  // Ends the connection and the thread. What has no result gets one: kStopping (not sent) or kUnknownOutcome. From a
+  // callback: nothing happens.
   void close();
 
   struct Impl;

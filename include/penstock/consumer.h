@@ -76,7 +76,7 @@ struct ConsumerOptions {
   // first record.
   StartAt start;
   Checkpoints checkpoints;
-  std::uint64_t credit_bytes = 4 * kMiB;     // of a shard, ahead of the callback
+  std::uint64_t credit_bytes = 4 * kMiB;      // of a shard, ahead of the callback
   std::uint32_t delivery_bytes = 256 * kKiB;  // aimed at, of one delivery
   // Ask with Get, again and again, instead of a subscription.
   bool polling = false;

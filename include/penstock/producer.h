@@ -7,9 +7,9 @@
 // Owner      any thread may call `put`; results come on the client's thread, one at a time. A result's callback must not
 //            wait. `put` copies key and data
 // Allocates  per record only what its key, data and callback take (amortised); per batch a few times
-// Errors     of a record: kDeadline (it is not stored), kUnknownOutcome (nobody knows, and it is not sent again),
-//            kMalformed, kTooLarge, kNotFound (no such stream), kProducerFenced. Nothing else means "not stored" or
-//            "perhaps stored" but the first two
+// Errors     of a record: kUnknownOutcome: nobody knows; kSequenceOld: it is stored, but nobody knows where. All others
+//            mean that it is not stored: kDeadline, kMalformed, kTooLarge, kNotFound (no such stream), kProducerFenced,
+//            kStopping (the producer ends)
 // States     of a record: Buffered ─► Batched ─► Under way ─► has its result;  back to Batched when it was refused
 // Source     src/proto/PROTOCOL.md §5
 #pragma once
@@ -62,9 +62,9 @@ struct ExplicitHash {
 struct ProducerCounters {
   std::uint64_t records_put = 0;  // taken
   std::uint64_t records_stored = 0;
-  std::uint64_t records_failed = 0;   // not stored
-  std::uint64_t records_unknown = 0;  // kUnknownOutcome
-  std::uint64_t batches_sent = 0;     // each sending counts
+  std::uint64_t records_failed = 0;    // not stored
+  std::uint64_t records_unknown = 0;   // kUnknownOutcome
+  std::uint64_t batches_sent = 0;      // each sending counts
   std::uint64_t batches_repeated = 0;  // the server had them already
   std::uint64_t batches_throttled = 0;
   std::uint64_t batches_refused = 0;  // for any other reason
@@ -76,6 +76,7 @@ class Producer {
  public:
   using Bytes = std::span<const std::byte>;
 
+  // What has no result gets one: kStopping (not sent) or kUnknownOutcome. `flush` first.
   ~Producer();
   Producer(const Producer&) = delete;
   Producer& operator=(const Producer&) = delete;
@@ -88,7 +89,8 @@ class Producer {
   [[nodiscard]] Result<> try_put(std::string_view key, Bytes data, PutDone done,
                                  std::optional<ExplicitHash> hash = std::nullopt);
   [[nodiscard]] std::future<Result<Stored>> put(std::string_view key, Bytes data);
-  // Sends what lingers, and waits until all that was put before has its result. Not from a callback.
+  // Sends what lingers, and waits until nothing is without a result, also what others put meanwhile. From a
+  // callback it does not wait.
   void flush();
   [[nodiscard]] ProducerCounters counters() const;
 

@@ -86,6 +86,12 @@ void AdminCalls::tick(Nanos now) {
   }
 }
 
+void AdminCalls::stop() {
+  for (Call& call : std::exchange(calls_, {})) {
+    call.done(fail(call.request != 0 ? ErrorCode::kUnknownOutcome : ErrorCode::kStopping));
+  }
+}
+
 Nanos AdminCalls::next_deadline() const {
   Nanos next{INT64_MAX};
   for (const Call& call : calls_) next = std::min(next, call.deadline);

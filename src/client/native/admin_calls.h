@@ -55,6 +55,8 @@ class AdminCalls final : public LinkUser, public RequestUser {
   void start(AdminCall call, AdminDone done, Nanos deadline, Nanos now);
   void tick(Nanos now);
   [[nodiscard]] Nanos next_deadline() const;
+  // Those that were not sent hear kStopping.
+  void stop();
 
   void on_open(Nanos now) override;
   void on_answer(std::uint64_t request, const proto::DecodedMessage& answer, Nanos now) override;

@@ -9,8 +9,8 @@
 
 namespace penstock::client::native {
 
-ProducerEngine::ProducerEngine(Link& link, Maps& maps, ProducerSettings settings,
-                               Released released, Nanos now)
+ProducerEngine::ProducerEngine(Link& link, Maps& maps, ProducerSettings settings, Released released,
+                               Nanos now)
     : link_(link),
       maps_(maps),
       settings_(std::move(settings)),
@@ -76,8 +76,7 @@ void ProducerEngine::route(NewRecord&& record, Nanos now) {
       return lane->append(std::move(record), now);
     }
   }
-  const route::ShardRoute* shard =
-      map_ == nullptr ? nullptr : map_->route.find(record.view.hash);
+  const route::ShardRoute* shard = map_ == nullptr ? nullptr : map_->route.find(record.view.hash);
   if (shard == nullptr) return unrouted_.add(std::move(record));
   if (record.view.data.size() > map_->route.record_bytes_max) {
     return finish(record.done, bytes, fail(ErrorCode::kTooLarge));
@@ -88,8 +87,7 @@ void ProducerEngine::route(NewRecord&& record, Nanos now) {
 }
 
 ProducerLane& ProducerEngine::lane_of(const route::ShardRoute& shard) {
-  ProducerLane*& at =
-      lane_at_[static_cast<std::size_t>(&shard - map_->route.shards.data())];
+  ProducerLane*& at = lane_at_[static_cast<std::size_t>(&shard - map_->route.shards.data())];
   if (at == nullptr) {
     auto& lane = lanes_[shard.number];
     if (lane == nullptr) {
@@ -161,8 +159,8 @@ void ProducerEngine::abandon_lanes(Nanos) {
     lane->give_up_doubt();
     for (ProducerBatch& batch : lane->take_rest()) {
       for (std::size_t i = batch.told; i < batch.size(); ++i) {
-        unrouted_.add({batch.bytes->record(i), batch.pending[i].deadline,
-                       std::move(batch.pending[i].done)});
+        unrouted_.add(
+            {batch.bytes->record(i), batch.pending[i].deadline, std::move(batch.pending[i].done)});
       }
     }
   }

@@ -11,8 +11,8 @@ namespace penstock::client::native {
 
 using proto::MessageKind;
 
-ProducerLane::ProducerLane(ProducerEngine& engine, const route::ShardRoute& shard,
-                           StreamUid stream, std::uint64_t producer)
+ProducerLane::ProducerLane(ProducerEngine& engine, const route::ShardRoute& shard, StreamUid stream,
+                           std::uint64_t producer)
     : engine_(engine), shard_(shard), stream_(stream), producer_(producer) {}
 
 ProducerLane::~ProducerLane() { leave(); }
@@ -118,8 +118,7 @@ Nanos ProducerLane::next_deadline() const {
   if (resolved_ || idle() || !engine_.link().open() || state_ == State::kOpening) return kNever;
   if (halted_) return under_way_ == 0 ? not_before_ : kNever;
   if (queue_.size() > under_way_) {
-    const bool later =
-        under_way_ > 0 && (window_is_full() || wants_epoch(queue_[under_way_]));
+    const bool later = under_way_ > 0 && (window_is_full() || wants_epoch(queue_[under_way_]));
     return later ? kNever : not_before_;
   }
   if (filling_.empty()) return kNever;

@@ -12,8 +12,8 @@ namespace penstock::client::native {
 void ProducerLane::take_turn(Nanos) {
   halted_ = false;
   if (forgotten_) become_another();
-  const bool sent = std::ranges::any_of(
-      queue_, [](const ProducerBatch& batch) { return batch.sequence != 0; });
+  const bool sent =
+      std::ranges::any_of(queue_, [](const ProducerBatch& batch) { return batch.sequence != 0; });
   if (resolving_ && !sent) {
     leave();
     resolved_ = true;

@@ -1,7 +1,6 @@
 #include "tests/unit/client/native/fake_server.h"
 
 #include "net/batch_check.h"
-#include "proto/credentials.h"
 
 #include <algorithm>
 #include <cstring>
@@ -299,7 +298,7 @@ void FakeConnection::hello(const proto::DecodedMessage& message) {
   proto::Sha256 hash;
   const auto nonce = std::as_bytes(std::span(hello.nonce()->data(), hello.nonce()->size()));
   const proto::Sha256Digest expected =
-      proto::hello_proof(hash, FakeServer::kSecret, {}, hello.client_time_ms(), nonce);
+      proto::hello_proof(hash, FakeServer::kSecret, channel, hello.client_time_ms(), nonce);
   if (hello.access_key()->str() != FakeServer::kKey ||
       !std::ranges::equal(std::as_bytes(std::span(hello.proof()->data(), hello.proof()->size())),
                           expected)) {

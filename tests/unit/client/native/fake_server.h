@@ -4,6 +4,7 @@
 
 #include "base/hash_key.h"
 #include "penstock/result.h"
+#include "proto/credentials.h"
 #include "proto/message.h"
 #include "route/map.h"
 #include "storage/batch.h"
@@ -113,6 +114,7 @@ class FakeConnection {
   transport::Session& session() { return *session_; }
   void map_changed();
   void end_lane(std::uint32_t lane);  // by a RESET
+  proto::HelloChannel channel{};      // of TLS
   bool mute =
       false;  // what it would answer goes nowhere: the connection is gone, its bytes are not
 

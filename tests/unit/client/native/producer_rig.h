@@ -61,7 +61,8 @@ class ProducerRig : public Rig {
   // What is stored of the stream, data joined.
   std::string stored() {
     std::string all;
-    for (const auto& [key, data] : server.streams.at("s").all()) all += (all.empty() ? "" : " ") + data;
+    for (const auto& [key, data] : server.streams.at("s").all())
+      all += (all.empty() ? "" : " ") + data;
     return all;
   }
 
@@ -74,8 +75,7 @@ class ProducerRig : public Rig {
 
  private:
   void told(const std::string& record, const Result<Stored>& outcome) {
-    const std::string text =
-        outcome ? "stored" : std::string(penstock::name(outcome.error().code));
+    const std::string text = outcome ? "stored" : std::string(penstock::name(outcome.error().code));
     results[record] = results.contains(record) ? "told twice" : text;
     if (outcome) places[record] = *outcome;
   }

@@ -9,8 +9,8 @@ using namespace test;
 
 // Refuses the first batch that has this record, once.
 auto refuse_once(std::string data, Refusal refusal) {
-  return [data = std::move(data), refusal, done = false](
-             const SeenPut& put) mutable -> std::optional<Refusal> {
+  return [data = std::move(data), refusal,
+          done = false](const SeenPut& put) mutable -> std::optional<Refusal> {
     if (done || std::ranges::find(put.data, data) == put.data.end()) return std::nullopt;
     done = true;
     return refusal;

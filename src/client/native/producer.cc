@@ -1,0 +1,232 @@
+// The producer that threads see: a box in front of its engine.
+#include "penstock/producer.h"
+
+#include "client/native/client_impl.h"
+#include "client/native/producer_engine.h"
+#include "proto/kinesis.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+namespace penstock {
+
+using client::native::kBatchBytesMax;
+using client::native::kBatchRecordsMax;
+using client::native::NewRecord;
+using client::native::ProducerEngine;
+using client::native::ProducerSettings;
+
+namespace {
+
+constexpr std::size_t kKeyCharactersMax = 256;
+constexpr std::size_t kDataMax = 10 * kMiB;
+
+std::size_t characters(std::string_view text) {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
+}
+
+ProducerSettings settings_of(const std::string& stream, const ProducerOptions& options) {
+  ProducerSettings settings;
+  settings.stream = stream;
+  settings.batch_bytes = std::clamp<std::uint32_t>(options.batch_bytes, 1, kBatchBytesMax);
+  settings.batch_records = std::clamp<std::uint32_t>(options.batch_records, 1, kBatchRecordsMax);
+  settings.linger_nanos = std::max<std::int64_t>(0, options.linger.count() * 1'000);
+  settings.deadline_nanos = options.deadline.count() * kNanosPerMilli;
+  return settings;
+}
+
+}  // namespace
+
+// Records wait in the box until the thread's next turn, their bytes one behind the other.
+struct Producer::Impl final : client::native::Agent {
+  struct Boxed {
+    std::uint16_t key_bytes = 0;
+    std::uint32_t data_bytes = 0;
+    std::uint16_t flags = 0;
+    base::HashKey hash;
+    Nanos deadline;
+    PutDone done;
+  };
+  struct Box {
+    std::vector<Boxed> records;
+    std::vector<std::byte> bytes;
+  };
+
+  Impl(std::shared_ptr<Client> the_client, std::shared_ptr<Client::Impl> the_thread,
+       const std::string& stream, const ProducerOptions& options)
+      : client(std::move(the_client)),
+        thread(std::move(the_thread)),
+        settings(settings_of(stream, options)),
+        buffered_max(options.buffered_bytes_max) {}
+
+  // --- The thread's --------------------------------------------------------------------------------
+  void begin(Nanos now) {
+    engine = std::make_unique<ProducerEngine>(
+        thread->link, thread->maps, settings, [this](std::size_t bytes) { released += bytes; },
+        now);
+  }
+  void tick(Nanos now) override {
+    {
+      const std::lock_guard lock(mutex);
+      std::swap(box, turns);
+      boxed = false;
+    }
+    std::size_t at = 0;
+    std::vector<NewRecord> records;
+    records.reserve(turns.records.size());
+    for (Boxed& record : turns.records) {
+      const std::byte* key = turns.bytes.data() + at;
+      records.push_back(
+          {{.key = {reinterpret_cast<const char*>(key), record.key_bytes},
+            .data = {key + record.key_bytes, record.data_bytes},
+            .hash = record.hash,
+            .flags = record.flags},
+           record.deadline,
+           std::move(record.done)});
+      at += record.key_bytes + record.data_bytes;
+    }
+    if (!records.empty()) engine->put(records, now);
+    engine->tick(now);
+    if (std::exchange(flush_due, false)) engine->flush(now);
+    turns.records.clear();
+    turns.bytes.clear();
+    publish();
+  }
+  [[nodiscard]] Nanos next_deadline() const override { return engine->next_deadline(); }
+  void stop() override {
+    if (engine == nullptr) return;
+    {
+      const std::lock_guard lock(mutex);
+      stopped = true;
+    }
+    tick(thread->clock.now());
+    engine->stop(ErrorCode::kStopping);
+    publish();
+    engine.reset();
+  }
+  // What has changed in this turn is seen by others.
+  void publish() {
+    const std::lock_guard lock(mutex);
+    counters = engine->counters();
+    buffered -= std::exchange(released, 0);
+    room.notify_all();
+  }
+
+  // --- Anybody's -----------------------------------------------------------------------------------
+  Result<> put(std::string_view key, Bytes data, PutDone& done, std::optional<ExplicitHash> hash,
+               bool may_wait) {
+    if (key.empty() || (key.size() > kKeyCharactersMax && characters(key) > kKeyCharactersMax)) {
+      return fail(ErrorCode::kMalformed);
+    }
+    if (data.size() > kDataMax || key.size() > 4 * kKeyCharactersMax) {
+      return fail(ErrorCode::kTooLarge);
+    }
+    const std::size_t cost = key.size() + data.size();
+    std::unique_lock lock(mutex);
+    const auto fits = [&] { return stopped || buffered == 0 || buffered + cost <= buffered_max; };
+    if (!fits()) {
+      if (!may_wait || thread->on_thread()) return fail(ErrorCode::kOverloaded);
+      room.wait(lock, fits);
+    }
+    if (stopped) return fail(ErrorCode::kStopping);
+    Boxed record;
+    record.key_bytes = static_cast<std::uint16_t>(key.size());
+    record.data_bytes = static_cast<std::uint32_t>(data.size());
+    record.deadline = client::native::SystemClock().now() + settings.deadline_nanos;
+    if (hash) {
+      record.flags = client::native::kExplicitHash;
+      record.hash = {hash->high, hash->low};
+    }
+    record.done = std::move(done);
+    const auto octets = std::as_bytes(std::span(key));
+    box.bytes.insert(box.bytes.end(), octets.begin(), octets.end());
+    box.bytes.insert(box.bytes.end(), data.begin(), data.end());
+    box.records.push_back(std::move(record));
+    buffered += cost;
+    const bool first = !std::exchange(boxed, true);
+    lock.unlock();
+    if (first) thread->wake();
+    return {};
+  }
+  void flush() {
+    if (!thread->post([this](Nanos) { flush_due = true; })) return;
+    if (thread->on_thread()) return;
+    std::unique_lock lock(mutex);
+    room.wait(lock, [this] { return stopped || buffered == 0; });
+  }
+
+  std::shared_ptr<Client> client;  // stays as long as this
+  std::shared_ptr<Client::Impl> thread;
+  const ProducerSettings settings;
+  const std::uint64_t buffered_max;
+
+  std::unique_ptr<ProducerEngine> engine;  // the thread's, as the next four
+  Box turns;
+  std::size_t released = 0;
+  bool flush_due = false;
+
+  std::mutex mutex;  // of what follows
+  std::condition_variable room;
+  Box box;
+  bool boxed = false;  // the thread has been woken for it
+  bool stopped = false;
+  std::uint64_t buffered = 0;
+  ProducerCounters counters;
+};
+
+std::shared_ptr<Producer> Client::producer(const std::string& stream,
+                                           const ProducerOptions& options) {
+  auto producer = std::make_shared<Producer::Impl>(shared_from_this(), impl_, stream, options);
+  const bool begun = impl_->post([producer, thread = impl_.get()](Nanos now) {
+    producer->begin(now);
+    thread->agents.push_back(producer);
+  });
+  if (!begun) producer->stopped = true;
+  return std::make_shared<Producer>(std::move(producer));
+}
+
+Producer::Producer(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Producer::~Producer() { impl_->thread->release(impl_); }
+
+Result<> Producer::put(std::string_view key, Bytes data, PutDone done,
+                       std::optional<ExplicitHash> hash) {
+  return impl_->put(key, data, done, hash, true);
+}
+
+Result<> Producer::try_put(std::string_view key, Bytes data, PutDone done,
+                           std::optional<ExplicitHash> hash) {
+  return impl_->put(key, data, done, hash, false);
+}
+
+std::future<Result<Stored>> Producer::put(std::string_view key, Bytes data) {
+  auto promise = std::make_shared<std::promise<Result<Stored>>>();
+  std::future<Result<Stored>> result = promise->get_future();
+  const Result<> taken =
+      put(key, data, [promise](const Result<Stored>& stored) { promise->set_value(stored); });
+  if (!taken) promise->set_value(std::unexpected(taken.error()));
+  return result;
+}
+
+void Producer::flush() { impl_->flush(); }
+
+ProducerCounters Producer::counters() const {
+  const std::lock_guard lock(impl_->mutex);
+  ProducerCounters counters = impl_->counters;
+  counters.buffered_bytes = impl_->buffered;
+  return counters;
+}
+
+std::string Stored::sequence_number() const {
+  return proto::SequenceNumber{.shard_created_second = shard_created_second,
+                               .shard = shard,
+                               .index = index.raw(),
+                               .second = arrival.raw() / 1000}
+      .decimal();
+}
+
+}  // namespace penstock

@@ -1,0 +1,235 @@
+// Goal: what threads see of the library: connections over real sockets, plain and TLS; results, back-pressure, and
+// ends at any moment. Method: the server in memory behind a loopback socket.
+#include "penstock/client.h"
+
+#include "penstock/admin.h"
+#include "penstock/producer.h"
+#include "tests/support/test_certificate.h"
+#include "tests/unit/client/native/loopback.h"
+
+#include <cstdio>
+#include <fstream>
+#include <map>
+
+namespace penstock {
+namespace {
+
+using client::native::test::FakeServer;
+using client::native::test::Loopback;
+
+std::span<const std::byte> bytes(const std::string& text) {
+  return std::as_bytes(std::span(text));
+}
+
+ClientOptions options_for(const Loopback& loopback) {
+  ClientOptions options;
+  options.endpoints = {loopback.endpoint()};
+  options.access_key = FakeServer::kKey;
+  options.secret_key = FakeServer::kSecret;
+  return options;
+}
+
+// Four threads, each with keys of its own, whose records are numbered.
+void put_from_threads(Client& client, Loopback& loopback, int records,
+                      const std::function<void(int)>& meanwhile = {}) {
+  ProducerOptions options;
+  options.batch_bytes = 4096;
+  const auto producer = client.producer("s", options);
+  std::atomic<int> stored = 0;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < records; ++i) {
+        const std::string key = "thread " + std::to_string(t) + " " + std::to_string(i % 3);
+        const std::string data = std::to_string(i);
+        const auto taken = producer->put(key, bytes(data), [&stored](const Result<Stored>& result) {
+          if (result) ++stored;
+        });
+        EXPECT_TRUE(taken);
+        if (t == 0 && meanwhile) meanwhile(i);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  producer->flush();
+  EXPECT_EQ(stored, 4 * records);
+  EXPECT_EQ(producer->counters().records_stored, static_cast<std::uint64_t>(4 * records));
+  EXPECT_EQ(producer->counters().buffered_bytes, 0U);
+  loopback.with([&](FakeServer& server) {
+    std::map<std::string, int> last;
+    std::size_t count = 0;
+    for (const auto& [key, data] : server.streams.at("s").all()) {
+      ++count;
+      EXPECT_GT(std::stoi(data) + 1, last[key]) << key;
+      last[key] = std::stoi(data) + 1;
+    }
+    EXPECT_EQ(count, static_cast<std::size_t>(4 * records));
+  });
+}
+
+TEST(Client, StoresWhatThreadsPut) {
+  Loopback loopback;
+  loopback.with([](FakeServer& server) { server.create("s", 3); });
+  const auto client = Client::connect(options_for(loopback));
+  ASSERT_TRUE(client);
+  EXPECT_TRUE((*client)->connected());
+  put_from_threads(**client, loopback, 1'000);
+}
+
+TEST(Client, StoresThroughTls) {
+  const auto certificate = penstock::test::make_test_certificate();
+  auto context =
+      transport::TlsContext::server(certificate.certificate_pem, certificate.key_pem,
+                                    transport::TlsProtocol::kNative);
+  ASSERT_TRUE(context);
+  Loopback loopback(*context);
+  loopback.with([](FakeServer& server) { server.create("s", 3); });
+  const std::string file = testing::TempDir() + "penstock_ca_" + std::to_string(::getpid());
+  std::ofstream(file) << certificate.certificate_pem;
+  ClientOptions options = options_for(loopback);
+  options.ca_file = file;
+  const auto client = Client::connect(options);
+  ASSERT_TRUE(client);
+  put_from_threads(**client, loopback, 300);
+  // Who trusts others does not connect.
+  options.ca_file.clear();
+  options.connect_timeout = std::chrono::milliseconds(300);
+  EXPECT_FALSE(Client::connect(options));
+  std::remove(file.c_str());
+}
+
+TEST(Client, LosesNothingWithItsConnectionsAndShards) {
+  Loopback loopback;
+  loopback.with([](FakeServer& server) { server.create("s", 2); });
+  const auto client = Client::connect(options_for(loopback));
+  ASSERT_TRUE(client);
+  put_from_threads(**client, loopback, 1'000, [&](int i) {
+    if (i % 250 == 100) loopback.drop_connections();
+    if (i == 500) loopback.with([](FakeServer& server) { server.split("s", 1); });
+  });
+}
+
+TEST(Client, SaysWhyItDoesNotConnect) {
+  Loopback loopback;
+  ClientOptions options = options_for(loopback);
+  options.secret_key = "wrong";
+  const auto denied = Client::connect(options);
+  ASSERT_FALSE(denied);
+  EXPECT_EQ(denied.error().code, ErrorCode::kDenied);
+  options.endpoints = {"http://localhost"};
+  EXPECT_EQ(Client::connect(options).error().code, ErrorCode::kConfig);
+  options.endpoints = {"tcp://localhost:99999"};
+  EXPECT_EQ(Client::connect(options).error().code, ErrorCode::kConfig);
+  options.endpoints = {};
+  EXPECT_EQ(Client::connect(options).error().code, ErrorCode::kConfig);
+  options = options_for(loopback);
+  options.ca_file = "/nowhere";
+  EXPECT_EQ(Client::connect(options).error().code, ErrorCode::kConfig);
+  options = options_for(loopback);
+  options.access_key.clear();
+  options.profile_file = "/nowhere";
+  EXPECT_EQ(Client::connect(options).error().code, ErrorCode::kConfig);
+}
+
+TEST(Client, PutWaitsForRoomAndTryPutDoesNot) {
+  Loopback loopback;
+  loopback.with([](FakeServer& server) {
+    server.create("s", 1);
+    server.answer_delay_nanos = [] { return 20 * kNanosPerMilli; };
+  });
+  const auto client = Client::connect(options_for(loopback));
+  ASSERT_TRUE(client);
+  ProducerOptions options;
+  options.linger = std::chrono::microseconds(0);
+  options.buffered_bytes_max = 100;
+  const auto producer = (*client)->producer("s", options);
+  const std::string data(60, 'x');
+  EXPECT_TRUE(producer->try_put("k", bytes(data), nullptr));
+  const Result<> refused = producer->try_put("k", bytes(data), nullptr);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kOverloaded);
+  EXPECT_TRUE(producer->put("k", bytes(data), nullptr));
+  // One that is larger than all of the room goes alone.
+  const std::string large(1'000, 'y');
+  const auto stored = producer->put("k", bytes(large)).get();
+  ASSERT_TRUE(stored);
+  EXPECT_EQ(stored->index, RecordIndex(2));
+  EXPECT_EQ(stored->sequence_number().size(), 56U);
+}
+
+TEST(Client, RefusesWhatNoBatchMayHave) {
+  Loopback loopback;
+  const auto client = Client::connect(options_for(loopback));
+  ASSERT_TRUE(client);
+  const auto producer = (*client)->producer("s", {});
+  EXPECT_EQ(producer->try_put("", {}, nullptr).error().code, ErrorCode::kMalformed);
+  EXPECT_EQ(producer->try_put(std::string(257, 'k'), {}, nullptr).error().code,
+            ErrorCode::kMalformed);
+  const std::vector<std::byte> much(11 * kMiB);
+  EXPECT_EQ(producer->try_put("k", much, nullptr).error().code, ErrorCode::kTooLarge);
+}
+
+TEST(Client, EndsInACallback) {
+  Loopback loopback;
+  loopback.with([](FakeServer& server) { server.create("s", 1); });
+  auto connected = Client::connect(options_for(loopback));
+  ASSERT_TRUE(connected);
+  std::shared_ptr<Client> client = *connected;
+  connected = fail(ErrorCode::kStopping);
+  std::shared_ptr<Producer> producer = client->producer("s", {});
+  std::promise<void> over;
+  ASSERT_TRUE(producer->put("k", {}, [&](const Result<Stored>&) {
+    producer->flush();
+    EXPECT_EQ(client->admin().list_streams().error().code, ErrorCode::kOverloaded);
+    client->close();
+    producer.reset();
+    client.reset();
+    over.set_value();
+  }));
+  over.get_future().wait();
+}
+
+TEST(Client, GivesEverythingAResultWhenItCloses) {
+  Loopback loopback;
+  loopback.with([](FakeServer& server) {
+    server.create("s", 1);
+    server.answer_delay_nanos = [] { return 60 * kNanosPerSecond; };
+  });
+  const auto client = Client::connect(options_for(loopback));
+  ASSERT_TRUE(client);
+  const auto producer = (*client)->producer("s", {});
+  std::vector<std::future<Result<Stored>>> results;
+  for (int i = 0; i < 100; ++i) results.push_back(producer->put("k", {}));
+  (*client)->close();
+  for (auto& result : results) {
+    const Result<Stored> stored = result.get();
+    ASSERT_FALSE(stored);
+    EXPECT_TRUE(stored.error().code == ErrorCode::kUnknownOutcome ||
+                stored.error().code == ErrorCode::kStopping);
+  }
+  EXPECT_EQ(producer->put("k", {}).get().error().code, ErrorCode::kStopping);
+  EXPECT_EQ((*client)->admin().list_streams().error().code, ErrorCode::kStopping);
+}
+
+TEST(Client, Administers) {
+  Loopback loopback;
+  const auto client = Client::connect(options_for(loopback));
+  ASSERT_TRUE(client);
+  Admin admin = (*client)->admin();
+  EXPECT_TRUE(admin.create_stream("a", 2));
+  EXPECT_TRUE(admin.create_stream("b", 1));
+  EXPECT_EQ(admin.list_streams(), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(admin.describe("c").error().code, ErrorCode::kNotFound);
+  EXPECT_TRUE(admin.split_shard("a", ShardNumber(1), 1ULL << 63, 5));
+  EXPECT_TRUE(admin.merge_shards("a", ShardNumber(2), ShardNumber(3)));
+  const auto described = admin.describe("a");
+  ASSERT_TRUE(described);
+  ASSERT_EQ(described->shards.size(), 5U);
+  EXPECT_FALSE(described->shards[1].open);
+  EXPECT_EQ(described->shards[4].parents, (std::vector{ShardNumber(2), ShardNumber(3)}));
+  EXPECT_TRUE(admin.delete_stream("a"));
+  EXPECT_EQ(admin.delete_stream("a").error().code, ErrorCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace penstock
