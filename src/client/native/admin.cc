@@ -9,10 +9,10 @@
 
 namespace penstock {
 
-using client::native::Agent;
 using client::native::AdminAnswer;
 using client::native::AdminCall;
 using client::native::AdminOperation;
+using client::native::Agent;
 using client::native::Maps;
 using client::native::MapUser;
 using client::native::StreamMap;
@@ -64,7 +64,9 @@ class Describing final : public Agent, public MapUser {
     if (now >= deadline_) finish(fail(ErrorCode::kDeadline));
     if (!done_) maps_->tick(now);
   }
-  [[nodiscard]] Nanos next_deadline() const override { return done_ ? Nanos(INT64_MAX) : deadline_; }
+  [[nodiscard]] Nanos next_deadline() const override {
+    return done_ ? Nanos(INT64_MAX) : deadline_;
+  }
   void stop() override {
     finish(fail(ErrorCode::kStopping));
     maps_->unwatch(name_, *this);
@@ -115,9 +117,7 @@ struct Admin::Impl {
 
 Admin::Admin(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
-Admin Client::admin() {
-  return Admin(std::make_shared<Admin::Impl>(shared_from_this(), impl_));
-}
+Admin Client::admin() { return Admin(std::make_shared<Admin::Impl>(shared_from_this(), impl_)); }
 
 Result<> Admin::create_stream(const std::string& name, std::uint32_t shards) {
   return impl_->change(

@@ -53,7 +53,8 @@ Result<LinkEndpoint> parse_endpoint(std::string_view text,
   const auto end = bracketed ? text.find(']') : text.find(':');
   if (bracketed && end == std::string_view::npos) return fail(ErrorCode::kConfig, 0, 1);
   endpoint.host = bracketed ? text.substr(1, end - 1) : text.substr(0, end);
-  std::string_view rest = end == std::string_view::npos ? "" : text.substr(end + (bracketed ? 1 : 0));
+  std::string_view rest =
+      end == std::string_view::npos ? "" : text.substr(end + (bracketed ? 1 : 0));
   if (!rest.empty()) {
     const auto port = rest.front() == ':' ? parse_port(rest.substr(1)) : std::nullopt;
     if (!port) return fail(ErrorCode::kConfig, 0, 1);
@@ -76,7 +77,8 @@ Result<std::shared_ptr<TlsContext>> trust(const std::string& ca_file) {
 }
 
 Result<client::Credentials> find_credentials(const ClientOptions& options) {
-  if (!options.access_key.empty()) return client::Credentials{options.access_key, options.secret_key, {}};
+  if (!options.access_key.empty())
+    return client::Credentials{options.access_key, options.secret_key, {}};
   if (options.profile.empty() && options.profile_file.empty()) {
     const std::string key = variable("AWS_ACCESS_KEY_ID");
     if (!key.empty()) return client::Credentials{key, variable("AWS_SECRET_ACCESS_KEY"), {}};

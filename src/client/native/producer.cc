@@ -80,13 +80,12 @@ struct Producer::Impl final : client::native::Agent {
     records.reserve(turns.records.size());
     for (Boxed& record : turns.records) {
       const std::byte* key = turns.bytes.data() + at;
-      records.push_back(
-          {{.key = {reinterpret_cast<const char*>(key), record.key_bytes},
-            .data = {key + record.key_bytes, record.data_bytes},
-            .hash = record.hash,
-            .flags = record.flags},
-           record.deadline,
-           std::move(record.done)});
+      records.push_back({{.key = {reinterpret_cast<const char*>(key), record.key_bytes},
+                          .data = {key + record.key_bytes, record.data_bytes},
+                          .hash = record.hash,
+                          .flags = record.flags},
+                         record.deadline,
+                         std::move(record.done)});
       at += record.key_bytes + record.data_bytes;
     }
     if (!records.empty()) engine->put(records, now);

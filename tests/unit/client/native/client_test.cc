@@ -3,6 +3,7 @@
 #include "penstock/client.h"
 
 #include "penstock/admin.h"
+#include "penstock/consumer.h"
 #include "penstock/producer.h"
 #include "tests/support/test_certificate.h"
 #include "tests/unit/client/native/loopback.h"
@@ -17,9 +18,7 @@ namespace {
 using client::native::test::FakeServer;
 using client::native::test::Loopback;
 
-std::span<const std::byte> bytes(const std::string& text) {
-  return std::as_bytes(std::span(text));
-}
+std::span<const std::byte> bytes(const std::string& text) { return std::as_bytes(std::span(text)); }
 
 ClientOptions options_for(const Loopback& loopback) {
   ClientOptions options;
@@ -78,9 +77,8 @@ TEST(Client, StoresWhatThreadsPut) {
 
 TEST(Client, StoresThroughTls) {
   const auto certificate = penstock::test::make_test_certificate();
-  auto context =
-      transport::TlsContext::server(certificate.certificate_pem, certificate.key_pem,
-                                    transport::TlsProtocol::kNative);
+  auto context = transport::TlsContext::server(certificate.certificate_pem, certificate.key_pem,
+                                               transport::TlsProtocol::kNative);
   ASSERT_TRUE(context);
   Loopback loopback(*context);
   loopback.with([](FakeServer& server) { server.create("s", 3); });
@@ -209,6 +207,65 @@ TEST(Client, GivesEverythingAResultWhenItCloses) {
   }
   EXPECT_EQ(producer->put("k", {}).get().error().code, ErrorCode::kStopping);
   EXPECT_EQ((*client)->admin().list_streams().error().code, ErrorCode::kStopping);
+}
+
+TEST(Client, ReadsWhatItPuts) {
+  Loopback loopback;
+  loopback.with([](FakeServer& server) { server.create("s", 2); });
+  const auto client = Client::connect(options_for(loopback));
+  ASSERT_TRUE(client);
+  constexpr int kRecords = 2'000;
+  std::promise<void> all;
+  std::map<std::string, std::vector<std::string>> read;
+  int count = 0;
+  ConsumerOptions options;
+  options.on_records = [&](const Records& records) {
+    for (const Record& record : records.records) {
+      read[std::string(record.key)].emplace_back(reinterpret_cast<const char*>(record.data.data()),
+                                                 record.data.size());
+      EXPECT_EQ(records.sequence_number(record).size(), 56U);
+    }
+    count += static_cast<int>(records.records.size());
+    if (count == kRecords) all.set_value();
+  };
+  const auto consumer = (*client)->consumer("s", options);
+  const auto producer = (*client)->producer("s", {});
+  for (int i = 0; i < kRecords; ++i) {
+    const std::string data = std::to_string(i);
+    EXPECT_TRUE(producer->put("key " + std::to_string(i % 5), bytes(data), nullptr));
+    if (i == 700) loopback.drop_connections();
+    if (i == 900) loopback.with([](FakeServer& server) { server.split("s", 0); });
+  }
+  producer->flush();
+  all.get_future().wait();
+  consumer->stop();
+  for (int i = 0; i < kRecords; ++i) {
+    const auto& of_key = read["key " + std::to_string(i % 5)];
+    ASSERT_GT(of_key.size(), static_cast<std::size_t>(i / 5));
+    EXPECT_EQ(of_key[static_cast<std::size_t>(i / 5)], std::to_string(i));
+  }
+  EXPECT_EQ(consumer->counters().records, static_cast<std::uint64_t>(kRecords));
+  std::uint64_t next = 0;
+  for (const auto& [shard, point] : consumer->checkpoints().shards) next += point.next.raw();
+  EXPECT_EQ(next, static_cast<std::uint64_t>(kRecords));
+}
+
+TEST(Client, AConsumerMayEndInItsOwnCallback) {
+  Loopback loopback;
+  loopback.with([](FakeServer& server) { server.create("s", 1); });
+  const auto client = Client::connect(options_for(loopback));
+  ASSERT_TRUE(client);
+  std::shared_ptr<Consumer> consumer;
+  std::promise<void> over;
+  ConsumerOptions options;
+  options.on_records = [&](const Records&) {
+    consumer->stop();
+    consumer.reset();
+    over.set_value();
+  };
+  consumer = (*client)->consumer("s", options);
+  EXPECT_TRUE((*client)->producer("s", {})->put("k", {}).get());
+  over.get_future().wait();
 }
 
 TEST(Client, Administers) {

@@ -273,7 +273,7 @@ void FakeConnection::reply(std::uint32_t lane, MessageKind kind, std::uint64_t r
 void FakeConnection::fail(std::uint32_t lane, std::uint64_t request, const Refusal& refusal) {
   flatbuffers::FlatBufferBuilder table;
   table.Finish(proto::CreateFailure(table, static_cast<std::uint32_t>(refusal.code), 0,
-                                    refusal.retry_after_ms, refusal.record));
+                                    refusal.retry_after_ms, refusal.record, 0, refusal.next));
   reply(lane, MessageKind::kFailed, request, table);
 }
 
@@ -513,6 +513,7 @@ void FakeConnection::deliver(std::uint32_t lane) {
     return session_->reset(lane, transport::CloseCode::kGone, "the stream is gone");
   }
   const FakeShard& shard = stream->second.shards.at(subscription.shard);
+  server_.credit_seen = std::max(server_.credit_seen, session_->credit(lane));
   if (session_->credit(lane) < 64 * kKiB) return;  // what the messages here have at most
   std::uint64_t next = 0;
   const std::vector<std::byte> batches =

@@ -28,6 +28,7 @@ struct Refusal {
   ErrorCode code = ErrorCode::kThrottled;
   std::uint32_t retry_after_ms = 0;
   std::uint32_t record = UINT32_MAX;
+  std::uint64_t next = 0;  // kDataLoss
 };
 
 // A batch that has come in, before anything is decided.
@@ -88,6 +89,8 @@ class FakeServer {
   std::uint32_t shards_per_map = 2;  // so that maps come in pages
   std::int64_t wall_ms = 1'700'000'000'000;
   std::size_t delivery_records = 1'000'000;  // of one Delivery
+
+  std::uint64_t credit_seen = 0;  // the most that a subscription ever had
 
   // Told of each batch; a refusal is answered and nothing stored.
   std::function<std::optional<Refusal>(const SeenPut&)> on_put;

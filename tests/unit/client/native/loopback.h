@@ -4,11 +4,11 @@
 #include "tests/unit/client/native/fake_server.h"
 #include "transport/tls.h"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <unistd.h>
 
+#include <arpa/inet.h>
 #include <atomic>
 #include <ctime>
 #include <functional>

@@ -1,0 +1,126 @@
+#include "client/native/consumer_engine.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace penstock::client::native {
+
+ConsumerEngine::ConsumerEngine(Link& link, Maps& maps, ConsumerSettings settings,
+                               ConsumerHandlers handlers, Nanos now)
+    : link_(link), maps_(maps), settings_(std::move(settings)), handlers_(std::move(handlers)) {
+  link_.add(*this);
+  maps_.watch(settings_.stream, *this, now);
+}
+
+ConsumerEngine::~ConsumerEngine() {
+  maps_.unwatch(settings_.stream, *this);
+  link_.remove(*this);
+}
+
+// --- Shards ---------------------------------------------------------------------------------------
+
+void ConsumerEngine::on_map(const std::shared_ptr<const StreamMap>& map, Nanos now) {
+  if (stopped_) return;
+  const bool first = readers_.empty();
+  if (map_ != nullptr && map_->route.uid != map->route.uid) {  // another stream of this name
+    readers_.clear();
+    settings_.checkpoints = {};
+  }
+  map_ = map;
+  for (const route::ShardRoute& shard : map->route.shards) add(shard, first);
+  std::vector<ShardReader*> gone;
+  for (const auto& [number, reader] : readers_) {
+    // A child that only its parent's end has told of may be younger than the map.
+    const bool younger = map->route.shards.empty() || number > map->route.shards.back().number;
+    if (!younger && !reader->ended() && map->route.find(number) == nullptr) {
+      gone.push_back(reader.get());
+    }
+  }
+  for (ShardReader* reader : gone) reader->vanish(now);
+  tick(now);
+}
+
+void ConsumerEngine::on_no_map(ErrorCode why, Nanos) {
+  if (map_ != nullptr) problem(route::kNoShard, Error{why});
+  map_ = nullptr;
+}
+
+bool ConsumerEngine::follows_what_is_read(const route::ShardRoute& shard) const {
+  const auto known = [this](ShardNumber parent) {
+    return settings_.checkpoints.shards.contains(parent);
+  };
+  return known(shard.parent) || known(shard.adjacent_parent);
+}
+
+void ConsumerEngine::add(const route::ShardRoute& shard, bool first_map) {
+  if (readers_.contains(shard.number)) return;
+  StartAt start = settings_.start;
+  const auto point = settings_.checkpoints.shards.find(shard.number);
+  const bool resumed = point != settings_.checkpoints.shards.end();
+  if (resumed) {
+    start = {.kind = StartAt::Kind::kIndex, .index = point->second.next, .time = {}};
+  } else if (!first_map || follows_what_is_read(shard)) {
+    start = {};
+  }
+  auto reader = std::make_unique<ShardReader>(*this, shard, start);
+  const bool nothing_latest = start.kind == StartAt::Kind::kLatest && !shard.open;
+  if ((resumed && point->second.ended) || nothing_latest) reader->skip();
+  readers_.emplace(shard.number, std::move(reader));
+}
+
+bool ConsumerEngine::may_be_read(const ShardReader& reader) const {
+  const auto done = [this](ShardNumber parent) {
+    const auto at = readers_.find(parent);
+    return at == readers_.end() || at->second->ended();
+  };
+  return !reader.ended() && done(reader.shard().parent) && done(reader.shard().adjacent_parent);
+}
+
+void ConsumerEngine::tick(Nanos now) {
+  if (stopped_) return;
+  for (const auto& [number, reader] : readers_) {
+    if (may_be_read(*reader)) reader->pump(now);
+  }
+}
+
+Nanos ConsumerEngine::next_deadline() const {
+  Nanos next{INT64_MAX};
+  if (stopped_) return next;
+  for (const auto& [number, reader] : readers_) {
+    if (may_be_read(*reader)) next = std::min(next, reader->next_deadline());
+  }
+  return next;
+}
+
+void ConsumerEngine::on_end(ShardNumber shard, const std::vector<route::ShardRoute>& children,
+                            Nanos) {
+  ++counters_.shards_ended;
+  if (!stopped_ && handlers_.on_shard_end) handlers_.on_shard_end(shard);
+  // The map with them may be on its way.
+  for (const route::ShardRoute& child : children) add(child, false);
+}
+
+void ConsumerEngine::need_newer_map(Nanos now) {
+  if (map_ != nullptr) maps_.need(settings_.stream, map_->epoch + 1, now);
+}
+
+// --- To the handlers ------------------------------------------------------------------------------
+
+void ConsumerEngine::hand_on(const Records& records) {
+  if (stopped_) return;
+  ++counters_.deliveries;
+  counters_.records += records.records.size();
+  if (handlers_.on_records) handlers_.on_records(records);
+}
+
+void ConsumerEngine::note(ShardNumber shard, std::uint64_t next, bool ended) {
+  const Checkpoints::Point point{RecordIndex(next), ended};
+  settings_.checkpoints.shards[shard] = point;
+  if (handlers_.on_progress) handlers_.on_progress(shard, point);
+}
+
+void ConsumerEngine::problem(ShardNumber shard, const Error& error) {
+  if (!stopped_ && handlers_.on_problem) handlers_.on_problem(shard, error);
+}
+
+}  // namespace penstock::client::native

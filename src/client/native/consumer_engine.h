@@ -1,0 +1,87 @@
+// A consumer without I/O or threads: a reader for each shard, parents before their children.
+//
+// Owner      one thread, that of its link. Borrows Link and Maps, which outlive it. Handlers may stop it, but not end it
+// Shape      readers as the stream has shards that it keeps
+// Errors     to the handler, by shard
+// States     of a shard: Known ─► Reading (when every parent that is known is ended) ─► Ended
+// Source     src/proto/PROTOCOL.md §6; the order is that of client/shard_walk.h
+#pragma once
+
+#include "client/native/link.h"
+#include "client/native/maps.h"
+#include "client/native/shard_reader.h"
+#include "penstock/consumer.h"
+#include "penstock/units.h"
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace penstock::client::native {
+
+struct ConsumerSettings {
+  std::string stream;
+  StartAt start;
+  Checkpoints checkpoints;
+  std::uint64_t credit_bytes = 4 * kMiB;
+  std::uint32_t delivery_bytes = 256 * kKiB;
+  bool polling = false;
+  std::uint32_t poll_wait_ms = 5'000;
+  std::uint32_t get_records = 10'000;
+};
+
+struct ConsumerHandlers {
+  std::function<void(const Records&)> on_records;
+  // How far a shard was read, behind what on_records has returned from.
+  std::function<void(ShardNumber, const Checkpoints::Point&)> on_progress;
+  std::function<void(ShardNumber)> on_shard_end;
+  std::function<void(ShardNumber, const Error&)> on_problem;
+};
+
+class ConsumerEngine final : public LinkUser, public MapUser {
+ public:
+  ConsumerEngine(Link& link, Maps& maps, ConsumerSettings settings, ConsumerHandlers handlers,
+                 Nanos now);
+  ~ConsumerEngine() override;
+  ConsumerEngine(const ConsumerEngine&) = delete;
+  ConsumerEngine& operator=(const ConsumerEngine&) = delete;
+
+  void tick(Nanos now);
+  [[nodiscard]] Nanos next_deadline() const;
+  // No handler is called any more.
+  void stop() { stopped_ = true; }
+  [[nodiscard]] ConsumerCounters& counters() { return counters_; }
+
+  void on_open(Nanos now) override { tick(now); }
+  void on_map(const std::shared_ptr<const StreamMap>& map, Nanos now) override;
+  void on_no_map(ErrorCode why, Nanos now) override;
+
+  // --- Its readers' --------------------------------------------------------------------------------
+  [[nodiscard]] Link& link() { return link_; }
+  [[nodiscard]] const ConsumerSettings& settings() const { return settings_; }
+  [[nodiscard]] bool stopped() const { return stopped_; }
+  void hand_on(const Records& records);
+  void note(ShardNumber shard, std::uint64_t next, bool ended);
+  void problem(ShardNumber shard, const Error& error);
+  void on_end(ShardNumber shard, const std::vector<route::ShardRoute>& children, Nanos now);
+  void need_newer_map(Nanos now);
+
+ private:
+  void add(const route::ShardRoute& shard, bool first_map);
+  [[nodiscard]] bool may_be_read(const ShardReader& reader) const;
+  [[nodiscard]] bool follows_what_is_read(const route::ShardRoute& shard) const;
+
+  Link& link_;
+  Maps& maps_;
+  ConsumerSettings settings_;
+  ConsumerHandlers handlers_;
+  ConsumerCounters counters_;
+  std::shared_ptr<const StreamMap> map_;
+  std::map<ShardNumber, std::unique_ptr<ShardReader>> readers_;
+  bool stopped_ = false;
+};
+
+}  // namespace penstock::client::native
