@@ -29,7 +29,8 @@ ALLOWED_PERCENT = 3
 # A second of CPU time, over ten seeds: 110 on the machine of bench/results, whose target is 100. Slower
 # CPUs, and neighbours in the same caches, are to pass: a gate may not fail for them.
 SIMULATED_SECONDS_MIN = 60
-PHASES = ("placing", "settling")  # functions of bench/endtoend/record_cost.cc
+# Functions of the programs in bench/endtoend.
+PHASES = {"record_cost": ("placing", "settling"), "native_cost": ("serving",)}
 FUNCTIONS_KEPT = 12
 NO_REP = ":".join(f"glibc.cpu.x86_rep_{kind}_threshold=0x40000000" for kind in ("movsb", "stosb"))
 SCENARIOS = {
@@ -41,6 +42,13 @@ SCENARIOS = {
     "500 x 1 KiB": ["--record", "1040"],
     "500 x 100 B, 64 shards": ["--shards", "64"],
     "500 x 100 B, 1024 shards": ["--shards", "1024", "--in-flight", "2"],
+}
+# The whole server's, on the native protocol.
+NATIVE_SCENARIOS = {
+    "native, batch of 500 x 100 B": [],
+    "native, batch of 500 x 100 B, MD5": ["--md5", "1"],
+    "native, batch of 64 x 1 KiB": ["--record", "1040", "--per-batch", "64"],
+    "native, batches of 1 x 100 B, 64 shards": ["--per-batch", "1", "--shards", "64", "--in-flight", "64"],
 }
 
 
@@ -93,11 +101,11 @@ def per_unit(costs, units):
                           for name, cost in functions.most_common(FUNCTIONS_KEPT)}}
 
 
-def measure_records(build, arguments):
+def measure_records(build, program, arguments):
     """{phase: cost per record}"""
     phases = {}
-    for phase in PHASES:
-        printed, costs = callgrind(str(build / "bench" / "record_cost"), arguments,
+    for phase in PHASES[program]:
+        printed, costs = callgrind(str(build / "bench" / program), arguments,
                                    f"penstock::bench::{phase}*")
         phases[phase] = per_unit(costs, json.loads(printed)["records"])
     return phases
@@ -161,12 +169,12 @@ def main():
     options = parser.parse_args()
     if " avx2 " not in pathlib.Path("/proc/cpuinfo").read_text():
         sys.exit("instruction gate: this CPU has no AVX2, so other code would run than the baseline's")
-    programs = ["bench/record_cost", "tests/sim/sim_seeds"]
+    programs = [*(f"bench/{program}" for program in PHASES), "tests/sim/sim_seeds"]
     if subprocess.run(["ninja", "-C", options.build, *programs]).returncode != 0:
         return 1
-    chosen = {name: arguments for name, arguments in SCENARIOS.items() if options.only in name}
-    measured = {name: measure_records(options.build, arguments)
-                for name, arguments in chosen.items()}
+    measured = {name: measure_records(options.build, program, arguments)
+                for program, scenarios in (("record_cost", SCENARIOS), ("native_cost", NATIVE_SCENARIOS))
+                for name, arguments in scenarios.items() if options.only in name}
     made_with = {"compiler": version("c++", "--version"), "valgrind": version("valgrind", "--version")}
     if options.record:
         scenarios = measured

@@ -25,9 +25,8 @@ NativeDoor::~NativeDoor() = default;
 
 runtime::WorkCount NativeDoor::poll(Nanos now, WallMillis wall) {
   shared_.wall = wall;
-  std::array<env::SocketEvent, kEventsPerTurn> events;
-  const std::size_t count = paused_ ? 0 : socket_.reap(events);
-  for (std::size_t i = 0; i < count; ++i) take(events[i], now);
+  const std::size_t count = paused_ ? 0 : socket_.reap(events_);
+  for (std::size_t i = 0; i < count; ++i) take(events_[i], now);
   const std::uint64_t epoch = shared_.data.routes()->epoch;
   if (std::exchange(map_epoch_, epoch) != epoch) {
     for (const auto& [id, conversation] : conversations_) {

@@ -17,6 +17,7 @@
 #include "transport/staging.h"
 #include "transport/tls.h"
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <unordered_map>
@@ -73,6 +74,7 @@ class NativeDoor final : public runtime::Agent {
   void reclaim();
 
   env::Socket& socket_;
+  std::array<env::SocketEvent, kEventsPerTurn> events_;
   transport::Staging staging_;
   NativeShared shared_;
   PeerCounters peers_;

@@ -181,9 +181,9 @@ void ShardReader::on_failed(const proto::DecodedMessage& message, Nanos now) {
   const auto& failure = *flatbuffers::GetRoot<proto::Failure>(message.table.data());
   const auto code = static_cast<ErrorCode>(failure.code());
   leave();
-  not_before_ = now + (failure.retry_after_ms() > 0
-                           ? std::int64_t{failure.retry_after_ms()} * kNanosPerMilli
-                           : kRetryNanos);
+  not_before_ =
+      now + (failure.retry_after_ms() > 0 ? std::int64_t{failure.retry_after_ms()} * kNanosPerMilli
+                                          : kRetryNanos);
   if (code == ErrorCode::kDataLoss) {
     next_ = std::max(failure.next(), next_.value_or(0));
     not_before_ = now;

@@ -61,7 +61,8 @@ class ShardReader final : public LaneUser {
   ConsumerEngine& engine_;
   route::ShardRoute shard_;
   StartAt start_;
-  std::optional<std::uint64_t> next_;  // the next record's index; before the first answer only `start_` says it
+  std::optional<std::uint64_t>
+      next_;  // the next record's index; before the first answer only `start_` says it
   State state_ = State::kIdle;
   std::uint32_t lane_ = 0;
   Nanos not_before_;

@@ -43,9 +43,9 @@ struct Administrator {
 
 TEST(Admin, MakesAndDeletesStreams) {
   Administrator admin;
-  EXPECT_EQ(admin.call(AdminOperation::CreateStream, "s",
-                       [](auto& call) { call.add_shard_count(3); }),
-            "done");
+  EXPECT_EQ(
+      admin.call(AdminOperation::CreateStream, "s", [](auto& call) { call.add_shard_count(3); }),
+      "done");
   const route::StreamRoute* stream = admin.server.data.routes()->find("s");
   ASSERT_NE(stream, nullptr);
   EXPECT_EQ(stream->shards.size(), 3U);
@@ -57,9 +57,9 @@ TEST(Admin, SplitsAndMerges) {
   Administrator admin;
   admin.server.data.add_stream("s", 1);
   const proto::HashKey middle(1ULL << 63U, 0);
-  EXPECT_EQ(admin.call(AdminOperation::SplitShard, "s",
-                       [&](auto& call) { call.add_hash(&middle); }),
-            "done");
+  EXPECT_EQ(
+      admin.call(AdminOperation::SplitShard, "s", [&](auto& call) { call.add_hash(&middle); }),
+      "done");
   const auto& split = std::get<proto::SplitShard>(admin.server.control.last);
   EXPECT_EQ(split.shard, "shardId-000000000000");
   EXPECT_EQ(split.new_starting_hash_key.high, 1ULL << 63U);
@@ -114,7 +114,8 @@ TEST(Admin, RefusalsKeepTheServicesNames) {
     admin.server.control.refusal = error;
     return admin.call(AdminOperation::DeleteStream, "s");
   };
-  EXPECT_EQ(refused("ResourceNotFoundException", 400), "kNotFound ResourceNotFoundException because");
+  EXPECT_EQ(refused("ResourceNotFoundException", 400),
+            "kNotFound ResourceNotFoundException because");
   EXPECT_EQ(refused("ResourceInUseException", 400), "kConflict ResourceInUseException because");
   EXPECT_EQ(refused("LimitExceededException", 400), "kTooLarge LimitExceededException because");
   EXPECT_EQ(refused("InternalFailure", 500), "kOverloaded InternalFailure because");

@@ -14,8 +14,7 @@ constexpr std::uint32_t kRecordMax = 1000;
 net::BatchVerdict check(const std::vector<std::byte>& flat, base::HashKey begin = {},
                         base::HashKey end = base::kHashKeyMax,
                         std::uint32_t record_bytes_max = kRecordMax) {
-  return net::check_batch(flat,
-                          {.begin = begin, .end = end, .record_bytes_max = record_bytes_max});
+  return net::check_batch(flat, {.begin = begin, .end = end, .record_bytes_max = record_bytes_max});
 }
 // "good", or the error and the record that it names.
 std::string told(const std::vector<std::byte>& flat) {
@@ -148,8 +147,8 @@ TEST(BatchCheck, HashesLieInTheRangeItsEdgesIncluded) {
   const base::HashKey begin{.high = 10, .low = 5};
   const base::HashKey end{.high = 20, .low = 7};
   const auto at = [&](base::HashKey hash) {
-    const net::BatchVerdict verdict = check(
-        make_batch({{.key = "a", .flags = net::kExplicitHash, .hash = hash}}), begin, end);
+    const net::BatchVerdict verdict =
+        check(make_batch({{.key = "a", .flags = net::kExplicitHash, .hash = hash}}), begin, end);
     return verdict.good() ? "good" : std::string(name(*verdict.refusal));
   };
   EXPECT_EQ(at(begin), "good");

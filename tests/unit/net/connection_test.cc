@@ -14,7 +14,8 @@ std::string preface() {
 }
 
 TEST(Connection, SpeaksTlsWhereverTheFirstByteBeginsIt) {
-  for (const std::uint32_t listener : {NativeHarness::kPlainListener, NativeHarness::kTlsListener}) {
+  for (const std::uint32_t listener :
+       {NativeHarness::kPlainListener, NativeHarness::kTlsListener}) {
     NativeHarness server({}, server_tls());
     server.data.add_stream("s", 600);
     NativeClient client(server, listener, client_tls());

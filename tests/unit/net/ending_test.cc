@@ -144,8 +144,8 @@ TEST(Ending, HalfAMessageIsForgottenWithItsLane) {
   header.message_number = 1;
   header.message_bytes = 1000;
   const auto frame = transport::encode(header);
-  ending.server.socket.give(
-      ending.client.id(), {reinterpret_cast<const char*>(frame.data()), frame.size()});
+  ending.server.socket.give(ending.client.id(),
+                            {reinterpret_cast<const char*>(frame.data()), frame.size()});
   ending.server.poll();
   ending.server.socket.vanish(ending.client.id());
   ending.server.poll();

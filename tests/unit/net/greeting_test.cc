@@ -106,8 +106,8 @@ TEST(Greeting, AHelloWithoutAProofIsDenied) {
     NativeClient client(server);
     flatbuffers::FlatBufferBuilder table;
     const auto key = table.CreateString(std::string(kAccessKey));
-    table.Finish(proto::CreateHello(table, 1, 1, 0, with_key ? key : 0, 0,
-                                    server.data.wall().raw(), 0));
+    table.Finish(
+        proto::CreateHello(table, 1, 1, 0, with_key ? key : 0, 0, server.data.wall().raw(), 0));
     client.say(0, MessageKind::kHello, &table);
     client.carry();
     EXPECT_EQ(client.told, kDenied);
@@ -183,8 +183,8 @@ TEST(Greeting, KindsThatTheServerDoesNotKnowAreAnsweredSo) {
   NativeClient client(server);
   client.greet();
   const std::uint32_t lane = client.session().open_lane({});
-  for (const std::uint16_t kind : {std::uint16_t{0}, std::uint16_t{9}, std::uint16_t{50},
-                                   std::uint16_t{65'535}}) {
+  for (const std::uint16_t kind :
+       {std::uint16_t{0}, std::uint16_t{9}, std::uint16_t{50}, std::uint16_t{65'535}}) {
     for (const std::uint32_t on : {0U, lane}) {
       const std::uint64_t request = client.say(on, static_cast<MessageKind>(kind));
       client.carry();

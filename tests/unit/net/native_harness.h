@@ -60,12 +60,12 @@ struct NativeHarness {
   }
 
   static net::NativeOptions complete(net::NativeOptions options) {
-    options.credentials = std::make_shared<const proto::CredentialSet>(
-        std::vector<proto::Credential>{{.access_key_id = std::string(kAccessKey),
-                                        .secret_access_key = std::string(kSecret)},
-                                       {.access_key_id = "TEMPORARY",
-                                        .secret_access_key = std::string(kSecret),
-                                        .session_token = "token"}});
+    options.credentials =
+        std::make_shared<const proto::CredentialSet>(std::vector<proto::Credential>{
+            {.access_key_id = std::string(kAccessKey), .secret_access_key = std::string(kSecret)},
+            {.access_key_id = "TEMPORARY",
+             .secret_access_key = std::string(kSecret),
+             .session_token = "token"}});
     return options;
   }
 
@@ -194,13 +194,12 @@ class NativeClient {
   std::uint64_t open_put(std::uint32_t lane, const std::string& stream, std::uint32_t shard,
                          std::uint64_t producer = 0, std::uint32_t epoch = 0) {
     flatbuffers::FlatBufferBuilder table;
-    table.Finish(
-        proto::CreateOpenPut(table, table.CreateString(stream), shard, producer, epoch));
+    table.Finish(proto::CreateOpenPut(table, table.CreateString(stream), shard, producer, epoch));
     return say(lane, proto::MessageKind::kOpenPut, &table);
   }
   // A lane that is open for puts.
-  std::uint32_t put_lane(const std::string& stream, std::uint32_t shard,
-                         std::uint64_t producer = 0, std::uint32_t epoch = 0) {
+  std::uint32_t put_lane(const std::string& stream, std::uint32_t shard, std::uint64_t producer = 0,
+                         std::uint32_t epoch = 0) {
     const std::uint32_t lane = session_.open_lane({.priority = transport::Priority::kPut});
     const std::uint64_t request = open_put(lane, stream, shard, producer, epoch);
     settle();
@@ -220,9 +219,8 @@ class NativeClient {
 
   // Null: there is none (yet).
   [[nodiscard]] const Heard* answer(std::uint64_t request) const {
-    const auto at = std::ranges::find_if(heard, [&](const auto& one) {
-      return one->message.header.request == request;
-    });
+    const auto at = std::ranges::find_if(
+        heard, [&](const auto& one) { return one->message.header.request == request; });
     return at == heard.end() ? nullptr : at->get();
   }
   // Of a Failed that answers it; null if there is none.
@@ -303,8 +301,8 @@ class NativeClient {
       if (event.kind == SessionEventKind::kReset) {
         told += "reset " + std::to_string(event.lane) + " " + std::string(name(event.code)) + "; ";
       } else if (event.kind == SessionEventKind::kClosed) {
-        told += std::string(event.by_peer ? "closed " : "closes ") +
-                std::string(name(event.code)) + " " + std::string(event.reason) + "; ";
+        told += std::string(event.by_peer ? "closed " : "closes ") + std::string(name(event.code)) +
+                " " + std::string(event.reason) + "; ";
       }
     }
   }

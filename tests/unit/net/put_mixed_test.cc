@@ -47,15 +47,14 @@ struct Mixing {
 
 TEST(MixedPut, EveryRecordFindsItsShard) {
   Mixing mixing;
-  EXPECT_EQ(mixing.put({{.key = mixing.key(3), .data = "three"},
-                        {.key = mixing.key(0), .data = "zero"},
-                        {.key = mixing.key(3, 1), .data = "three again"},
-                        {.key = "x",
-                         .data = "chosen",
-                         .flags = net::kExplicitHash,
-                         .hash = base::HashKey{}},
-                        {.key = mixing.key(1), .data = "one"}}),
-            "3.0 0.0 3.1 0.1 1.0 ");
+  EXPECT_EQ(
+      mixing.put(
+          {{.key = mixing.key(3), .data = "three"},
+           {.key = mixing.key(0), .data = "zero"},
+           {.key = mixing.key(3, 1), .data = "three again"},
+           {.key = "x", .data = "chosen", .flags = net::kExplicitHash, .hash = base::HashKey{}},
+           {.key = mixing.key(1), .data = "one"}}),
+      "3.0 0.0 3.1 0.1 1.0 ");
   EXPECT_EQ(mixing.server.data.log("s", 3).records.at(1).data, "three again");
   EXPECT_EQ(mixing.server.data.log("s", 0).records.at(1).key, "x");
   EXPECT_EQ(mixing.server.data.log("s", 0).records.at(1).hash, base::HashKey{});

@@ -39,8 +39,7 @@ struct Opening {
     client.settle();
     if (client.answer(asked) == nullptr) return client.told;
     const proto::Failure* failure = client.failure(asked);
-    return failure == nullptr ? "done"
-                              : std::string(name(static_cast<ErrorCode>(failure->code())));
+    return failure == nullptr ? "done" : std::string(name(static_cast<ErrorCode>(failure->code())));
   }
   NativeHarness server;
   NativeClient client{server};

@@ -123,8 +123,8 @@ TEST(Put, ThrottledSaysWhenToComeAgain) {
 TEST(Put, DataIsAtMostTheStreamsLimit) {
   Putting putting;
   const std::uint32_t lane = putting.client.put_lane("s", 0);
-  putting.server.data.change(
-      "s", [](route::StreamRoute& stream) { stream.record_bytes_max = 100; });
+  putting.server.data.change("s",
+                             [](route::StreamRoute& stream) { stream.record_bytes_max = 100; });
   const auto of = [](std::size_t bytes) {
     return make_batch({{.key = "a"}, {.key = "b", .data = std::string(bytes, 'x')}});
   };
@@ -210,8 +210,8 @@ TEST(Put, ToAStreamThatIsGoneEndsTheLane) {
   const std::uint64_t late = putting.client.put(lane, make_batch({{.key = "b"}}));
   putting.client.put(other, make_batch({{.key = "b"}}));
   putting.client.settle();
-  EXPECT_EQ(putting.client.told,
-            "reset " + std::to_string(lane) + " kGone; reset " + std::to_string(other) + " kGone; ");
+  EXPECT_EQ(putting.client.told, "reset " + std::to_string(lane) + " kGone; reset " +
+                                     std::to_string(other) + " kGone; ");
   EXPECT_EQ(putting.client.answer(late), nullptr);
   EXPECT_EQ(putting.client.answer(under_way), nullptr);
   EXPECT_TRUE(putting.log().batches.empty());
@@ -262,8 +262,7 @@ TEST(Put, LanesWaitEachForItself) {
   Putting putting;
   std::vector<std::uint32_t> lanes;
   for (int i = 0; i < 20; ++i) {
-    lanes.push_back(
-        putting.client.put_lane("s", 0, static_cast<std::uint64_t>(i) + 1, 1));
+    lanes.push_back(putting.client.put_lane("s", 0, static_cast<std::uint64_t>(i) + 1, 1));
   }
   for (std::uint32_t sequence = 1; sequence <= 8; ++sequence) {
     for (const std::uint32_t lane : lanes) {

@@ -156,8 +156,7 @@ class WarmDoor {
     Saying& saying = sayings_.at(lane);
     const std::size_t bytes = table == nullptr ? 0 : table->GetSize();
     saying.head.assign(proto::kMessageHeaderBytes + round_up(bytes, std::size_t{8}), {});
-    const auto padded =
-        static_cast<std::uint32_t>(saying.head.size() - proto::kMessageHeaderBytes);
+    const auto padded = static_cast<std::uint32_t>(saying.head.size() - proto::kMessageHeaderBytes);
     std::ranges::copy(proto::encode({.kind = kind, .table_bytes = padded, .request = 1}),
                       saying.head.begin());
     if (bytes > 0) {
@@ -221,7 +220,10 @@ class WarmDoor {
   TapeSocket socket_;
   DeepPlane plane_;
   FakeControlPlane control_{plane_.streams};
-  net::NativeDoor door_{socket_, plane_, control_, NativeHarness::complete({}),
+  net::NativeDoor door_{socket_,
+                        plane_,
+                        control_,
+                        NativeHarness::complete({}),
                         {{.tag = 0, .tls = nullptr, .plain = true}}};
   std::array<Saying, 3> sayings_;  // one for each lane
   std::vector<std::byte> up_;

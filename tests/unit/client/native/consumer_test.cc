@@ -1,9 +1,8 @@
 // Goal: a consumer hands on every record of every shard once and in order, parents before children, within its
 // credit, over losses and changes. Method: a server in memory, conversation by conversation; then losses, splits and
 // merges by seeds, by subscription and by polling.
-#include "client/native/consumer_engine.h"
-
 #include "base/hash_key.h"
+#include "client/native/consumer_engine.h"
 #include "route/md5.h"
 #include "tests/unit/client/native/rig.h"
 
@@ -25,8 +24,9 @@ class ConsumerRig : public Rig {
     ConsumerHandlers handlers;
     handlers.on_records = [this](const Records& records) {
       for (const Record& record : records.records) {
-        EXPECT_EQ(record.index.raw(), next.try_emplace(records.shard, record.index.raw())
-                                          .first->second) << "shard " << records.shard.raw();
+        EXPECT_EQ(record.index.raw(),
+                  next.try_emplace(records.shard, record.index.raw()).first->second)
+            << "shard " << records.shard.raw();
         next[records.shard] = record.index.raw() + 1;
         const std::string data(reinterpret_cast<const char*>(record.data.data()),
                                record.data.size());
@@ -55,7 +55,8 @@ class ConsumerRig : public Rig {
     }
     std::vector<std::byte> flat;
     const BatchFrame frame = frame_of(batch);
-    for (const auto& part : parts_of(batch, frame)) flat.insert(flat.end(), part.begin(), part.end());
+    for (const auto& part : parts_of(batch, frame))
+      flat.insert(flat.end(), part.begin(), part.end());
     for (auto& [number, shard] : server.streams.at("s").shards) {
       if (!shard.route.open || hash < shard.route.begin || shard.route.end < hash) continue;
       const auto count = static_cast<std::uint32_t>(records.size());
@@ -243,9 +244,10 @@ TEST(Consumer, AStoppedOneHandsOnNothing) {
 }
 
 TEST(Consumer, CheckpointsRefuseWhatIsNone) {
-  for (const char* text : {"", "penstock-checkpoints 2\n", "penstock-checkpoints 1\nx 1\n",
-                           "penstock-checkpoints 1\n1\n", "penstock-checkpoints 1\n1 2 over\n",
-                           "penstock-checkpoints 1\n1 2\n1 3\n", "penstock-checkpoints 1\n-1 2\n"}) {
+  for (const char* text :
+       {"", "penstock-checkpoints 2\n", "penstock-checkpoints 1\nx 1\n",
+        "penstock-checkpoints 1\n1\n", "penstock-checkpoints 1\n1 2 over\n",
+        "penstock-checkpoints 1\n1 2\n1 3\n", "penstock-checkpoints 1\n-1 2\n"}) {
     EXPECT_FALSE(Checkpoints::parse(text)) << text;
   }
   EXPECT_TRUE(Checkpoints::parse("penstock-checkpoints 1\n3 18446744073709551615 end\n"));
@@ -254,7 +256,9 @@ TEST(Consumer, CheckpointsRefuseWhatIsNone) {
 TEST(ConsumerFaults, EachRecordOnceAndInOrder) {
   for (unsigned seed = 1; seed <= 300; ++seed) {
     std::mt19937 random(seed);
-    const auto below = [&random](std::uint32_t n) { return static_cast<std::uint32_t>(random() % n); };
+    const auto below = [&random](std::uint32_t n) {
+      return static_cast<std::uint32_t>(random() % n);
+    };
     ConsumerRig rig(seed);
     rig.settings.polling = below(2) == 0;
     rig.server.create("s", 1 + below(3));
@@ -264,7 +268,8 @@ TEST(ConsumerFaults, EachRecordOnceAndInOrder) {
     for (int i = 0; i < 400; ++i) {
       if (below(2) == 0) {
         std::vector<std::string> records;
-        for (std::uint32_t n = 1 + below(4); n > 0; --n) records.push_back(std::to_string(number++));
+        for (std::uint32_t n = 1 + below(4); n > 0; --n)
+          records.push_back(std::to_string(number++));
         rig.store("key " + std::to_string(below(9)), records);
       }
       if (below(60) == 0) rig.cut();
