@@ -63,7 +63,7 @@ class Hashed {
   [[nodiscard]] std::optional<std::uint32_t> check() {
     std::array<base::HashKey, kHashedTogether> hashes;
     const std::size_t count = std::exchange(count_, 0);
-    route::md5(std::span(keys_).first(count), std::span(hashes).first(count));
+    route::md5_readable(std::span(keys_).first(count), std::span(hashes).first(count));
     for (std::size_t i = 0; i < count; ++i) {
       if (hashes[i] != given_[i]) return at_[i];
     }

@@ -38,6 +38,7 @@ struct BatchVerdict {
   [[nodiscard]] bool good() const { return !refusal.has_value(); }
 };
 
+// REQUIRES: 64 more bytes may be read behind `flat`.
 [[nodiscard]] BatchVerdict check_batch(std::span<const std::byte> flat, const BatchRules& rules);
 
 }  // namespace penstock::net

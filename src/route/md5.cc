@@ -55,13 +55,16 @@ void md5_each(std::span<const KeyRef> keys, std::span<base::HashKey> out) {
   for (std::size_t i = 0; i < keys.size(); ++i) out[i] = md5_scalar(keys[i]);
 }
 
-using Many = void (*)(std::span<const KeyRef>, std::span<base::HashKey>);
+struct Many {
+  void (*any)(std::span<const KeyRef>, std::span<base::HashKey>) = md5_each;
+  void (*readable)(std::span<const KeyRef>, std::span<base::HashKey>) = md5_each;
+};
 
 Many choose() {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2")) return md5_avx2;
+  if (__builtin_cpu_supports("avx2")) return {md5_avx2, md5_readable_avx2};
 #endif
-  return md5_each;
+  return {};
 }
 
 const Many kMany = choose();
@@ -86,7 +89,12 @@ base::HashKey md5_scalar(KeyRef key) {
 
 void md5(std::span<const KeyRef> keys, std::span<base::HashKey> out) {
   PENSTOCK_ASSERT(out.size() == keys.size());
-  kMany(keys, out);
+  kMany.any(keys, out);
+}
+
+void md5_readable(std::span<const KeyRef> keys, std::span<base::HashKey> out) {
+  PENSTOCK_ASSERT(out.size() == keys.size());
+  kMany.readable(keys, out);
 }
 
 }  // namespace penstock::route

@@ -140,9 +140,39 @@ void fill(std::byte* block, KeyRef key) {
   std::memcpy(block + 56, &bits, 8);
 }
 
-}  // namespace
+// Windows into these keep so many bytes of a block, and end the key behind them.
+struct Edge {
+  std::byte at[128] = {};
+};
+constexpr Edge kKeep = [] {
+  Edge edge;
+  for (std::size_t i = 0; i < 64; ++i) edge.at[i] = std::byte{0xFF};
+  return edge;
+}();
+constexpr Edge kEnd = [] {
+  Edge edge;
+  edge.at[64] = std::byte{0x80};
+  return edge;
+}();
 
-void md5_avx2(std::span<const KeyRef> keys, std::span<base::HashKey> out) {
+PENSTOCK_AVX2 inline __m256i load(const std::byte* from) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+}
+
+PENSTOCK_AVX2 inline void fill_readable(std::byte* block, KeyRef key) {
+  const std::byte* const keep = kKeep.at + 64 - key.bytes;
+  const std::byte* const end = kEnd.at + 64 - key.bytes;
+  auto* const out = reinterpret_cast<__m256i*>(block);
+  _mm256_store_si256(out, _mm256_or_si256(_mm256_and_si256(load(key.data), load(keep)), load(end)));
+  _mm256_store_si256(
+      out + 1,
+      _mm256_or_si256(_mm256_and_si256(load(key.data + 32), load(keep + 32)), load(end + 32)));
+  const std::uint64_t bits = std::uint64_t{key.bytes} * 8;
+  std::memcpy(block + 56, &bits, 8);
+}
+
+template <bool kReadable>
+PENSTOCK_AVX2 void md5_lanes(std::span<const KeyRef> keys, std::span<base::HashKey> out) {
   Blocks blocks;
   std::size_t position[kLanes];
   std::size_t lanes = 0;
@@ -152,7 +182,11 @@ void md5_avx2(std::span<const KeyRef> keys, std::span<base::HashKey> out) {
       out[i] = md5_scalar(keys[i]);
       continue;
     }
-    fill(blocks.lane[lanes], keys[i]);
+    if constexpr (kReadable) {
+      fill_readable(blocks.lane[lanes], keys[i]);
+    } else {
+      fill(blocks.lane[lanes], keys[i]);
+    }
     position[lanes++] = i;
     if (lanes < kLanes) continue;
     eight(blocks, digests);
@@ -168,6 +202,16 @@ void md5_avx2(std::span<const KeyRef> keys, std::span<base::HashKey> out) {
   for (std::size_t lane = lanes; lane < kLanes; ++lane) fill(blocks.lane[lane], {});
   eight(blocks, digests);
   for (std::size_t lane = 0; lane < lanes; ++lane) out[position[lane]] = digests[lane];
+}
+
+}  // namespace
+
+void md5_avx2(std::span<const KeyRef> keys, std::span<base::HashKey> out) {
+  md5_lanes<false>(keys, out);
+}
+
+void md5_readable_avx2(std::span<const KeyRef> keys, std::span<base::HashKey> out) {
+  md5_lanes<true>(keys, out);
 }
 
 }  // namespace penstock::route

@@ -7,7 +7,8 @@
 
 namespace penstock::route {
 
-// Same contract as `md5`.
+// Same contracts as `md5` and `md5_readable`.
 void md5_avx2(std::span<const KeyRef> keys, std::span<base::HashKey> out);
+void md5_readable_avx2(std::span<const KeyRef> keys, std::span<base::HashKey> out);
 
 }  // namespace penstock::route
