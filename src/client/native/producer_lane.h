@@ -84,7 +84,7 @@ class ProducerLane final : public LaneUser {
   enum class State : std::uint8_t { kClosed, kOpening, kOpen };
   static constexpr std::int64_t kRetryNanos = 50 * kNanosPerMilli;
   // A server forgets an idle producer after 15 minutes; if it does, an opening tells nothing of what was stored.
-  static constexpr std::int64_t kRememberedNanos = 10 * 60 * kNanosPerSecond;
+  static constexpr std::int64_t kRememberedNanos = 600 * kNanosPerSecond;
 
   // producer_lane.cc
   void open(Nanos now);

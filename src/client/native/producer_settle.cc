@@ -109,6 +109,7 @@ void ProducerLane::on_shard_closed(Nanos now) {
 std::vector<ProducerBatch> ProducerLane::take_rest() {
   PENSTOCK_ASSERT(under_way_ == 0);
   std::vector<ProducerBatch> rest;
+  rest.reserve(queue_.size() + 1);
   for (ProducerBatch& batch : queue_) rest.push_back(std::move(batch));
   queue_.clear();
   rest.push_back(std::exchange(filling_, {}));
