@@ -195,6 +195,7 @@ class Cell {
   void describe_spent(CellCommand& command);
   void remove_if_idle(Shard& shard);
   void start_read(ReadRequest& request, Shard& shard, Nanos now);
+  static void tell_distance(ReadRequest& request, const Shard& shard, WallMillis reached);
   void wait(ReadRequest& request, Shard& shard, Nanos now);
   void wake_readers(Shard& shard);
   void go_on_reading(Nanos now);

@@ -25,6 +25,12 @@ void Cell::read(ReadRequest& request, Nanos now, WallMillis wall) {
   start_read(request, *shard, now);
 }
 
+// How far behind a reader is that has come to `request.next`, by the arrival of what it read last.
+void Cell::tell_distance(ReadRequest& request, const Shard& shard, WallMillis reached) {
+  if (request.next >= shard.visible) return;
+  request.millis_behind = std::max<std::int64_t>(1, request.asked - reached);
+}
+
 void Cell::start_read(ReadRequest& request, Shard& shard, Nanos now) {
   RecordIndex from = shard.trim;
   switch (request.start) {
@@ -47,6 +53,7 @@ void Cell::start_read(ReadRequest& request, Shard& shard, Nanos now) {
   }
   if (request.sink == nullptr) {
     request.at_end = closed && from >= shard.visible;
+    tell_distance(request, shard, shard.visible_arrival);
     outlet_.finished(request, now);
     return;
   }
@@ -140,11 +147,8 @@ void Cell::read_done(storage::ReadOp& op) {
     shard.read_bytes.debit(op.bytes_taken, cell.turn_now_);
     cell.counters_.bytes_out += op.bytes_taken;
     request.at_end = shard.life == ShardLife::kClosed && !shard.removed && op.next >= shard.visible;
-    if (op.next < shard.visible) {
-      const WallMillis reached =
-          op.last_arrival == WallMillis{} ? shard.visible_arrival : op.last_arrival;
-      request.millis_behind = std::max<std::int64_t>(1, request.asked - reached);
-    }
+    tell_distance(request, shard,
+                  op.last_arrival == WallMillis{} ? shard.visible_arrival : op.last_arrival);
     cell.remove_if_idle(shard);
   }
   cell.outlet_.finished(request, cell.turn_now_);

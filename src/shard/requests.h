@@ -112,7 +112,7 @@ struct ReadRequest {
       outcome;  // kThrottled, kNotFound (no such shard), kFenced (not opened), kDataLoss, kSystem
   RecordIndex next;     // where the next read goes on; of a wait that was in vain, where it waited
   bool at_end = false;  // closed shard, everything read
-  std::int64_t millis_behind = 0;
+  std::int64_t millis_behind = 0;  // above 0 where records follow `next`, read or not
   // The data plane's.
   CoreId home;
   Cell* cell = nullptr;

@@ -77,6 +77,11 @@ TEST_F(Waits, AWatchReadsNothingAndTellsWhereItIs) {
   ASSERT_TRUE(back(watch));
   EXPECT_EQ(watch.next, RecordIndex(1));
   EXPECT_FALSE(watch.at_end);
+  EXPECT_GT(watch.millis_behind, 0) << "there is something to read";
+  ReadRequest tip;
+  ask(tip, ReadStart::kLatest, nullptr, 0);
+  ASSERT_TRUE(back(tip));
+  EXPECT_EQ(tip.millis_behind, 0);
 }
 
 TEST_F(Waits, ManyWaitForOneRecord) {
