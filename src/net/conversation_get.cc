@@ -67,6 +67,7 @@ ReadOperation* Conversation::begin_read(std::uint32_t id, std::uint64_t request,
   reader.by_time = from->from() == proto::From::Time;
   reader.time = WallMillis(from->time_ms());
   reader.records = UINT32_MAX;
+  reader.phase = ReadPhase::kServed;
   reader.request = {};
   reader.request.shard = {stream->uid, ShardNumber(number)};
   reader.request.done = &Conversation::read_done;
@@ -95,7 +96,7 @@ void Conversation::subscribe(std::uint32_t id, const proto::DecodedMessage& mess
       begin_read(id, message.header.request, view(asked.stream()), asked.shard(), asked.position());
   if (reader == nullptr) return;
   reader->subscription = true;
-  reader->bytes = aimed_at(asked.delivery_bytes(), kDeliveryBytes);
+  reader->bytes = reader->aimed = aimed_at(asked.delivery_bytes(), kDeliveryBytes);
   reader->request.push = true;
   lanes_.at(id).reader = reader;
   peer_.session().set_lane(id, {.priority = transport::Priority::kTail, .own_account = true});
@@ -112,7 +113,7 @@ void Conversation::get(std::uint32_t id, const proto::DecodedMessage& message, N
       begin_read(id, message.header.request, view(asked.stream()), asked.shard(), asked.position());
   if (reader == nullptr) return;
   ++lanes_.at(id).waiting;
-  reader->bytes = aimed_at(asked.bytes_max(), kGotBytes);
+  reader->bytes = reader->aimed = aimed_at(asked.bytes_max(), kGotBytes);
   if (asked.records_max() > 0) reader->records = asked.records_max();
   reader->until = now + std::min<std::int64_t>(asked.wait_ms(), kWaitMillisMax) * kNanosPerMilli;
   ask(*reader, ReadStep::kResolve, now);

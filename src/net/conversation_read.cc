@@ -58,6 +58,7 @@ void Conversation::read_done(shard::ReadRequest& request, Nanos now) {
   auto& reader = *static_cast<ReadOperation*>(request.context);
   Conversation& self = *reader.conversation;
   --self.under_way_;
+  reader.phase = ReadPhase::kServed;
   if (!self.lanes_.contains(reader.lane)) {  // nobody waits for it any more
     self.drop(reader);
   } else {
@@ -134,6 +135,7 @@ void Conversation::want_read(ReadOperation& reader, Nanos now) {
 
 void Conversation::on_memory(ReadOperation& reader, Nanos now) {
   --under_way_;
+  reader.phase = ReadPhase::kServed;
   lanes_.contains(reader.lane) ? read(reader, now) : drop(reader);
   serve(now);
 }
@@ -150,10 +152,12 @@ void Conversation::have_read(ReadOperation& reader, Nanos now) {
   const shard::ReadRequest& request = reader.request;
   const RecordIndex from = std::exchange(reader.at, request.next);
   if (reader.sink.used() == 0) shared_.deliveries.give(reader.buffer);
+  reader.request.push = true;  // where a get reads on, it has been counted
   if (reader.sink.wanted() > 0) {
     reader.bytes = reader.sink.wanted();
     return want_read(reader, now);
   }
+  reader.bytes = reader.aimed;
   if (reader.sink.used() > 0 || request.next > from) reader.by_time = false;
   const bool lost = !request.outcome;
   if (!reader.subscription) {

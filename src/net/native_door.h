@@ -59,6 +59,7 @@ class NativeDoor final : public runtime::Agent {
   [[nodiscard]] const NativeCounters& counters() const { return shared_.counters; }
   [[nodiscard]] const PeerCounters& bytes() const { return peers_; }
   [[nodiscard]] std::uint64_t staging_used() const { return staging_.outstanding(); }
+  [[nodiscard]] std::uint64_t delivery_used() const { return shared_.deliveries.used(); }
 
  private:
   static constexpr std::size_t kEventsPerTurn = 256;

@@ -60,6 +60,7 @@ enum class ReadStep : std::uint8_t {
 };
 // What a reader waits for.
 enum class ReadPhase : std::uint8_t {
+  kServed,  // nothing: what it waited for is here
   kAnswer,  // of the shard's core: the operation is under way
   kMemory,  // for a delivery
   kCredit,  // of the client, for a delivery
@@ -76,11 +77,12 @@ struct ReadOperation {
   std::string stream;       // its name
   bool subscription = false;
   ReadStep step = ReadStep::kResolve;
-  ReadPhase phase = ReadPhase::kAnswer;
+  ReadPhase phase = ReadPhase::kServed;
   Nanos since;                // in this phase
   Nanos until;                // a Get waits
-  std::size_t bytes = 0;      // of a delivery, aimed at
-  std::uint32_t records = 0;  // the same
+  std::size_t aimed = 0;      // bytes of a delivery
+  std::size_t bytes = 0;      // of the next one: more than is aimed at for a batch that is larger
+  std::uint32_t records = 0;  // of a delivery, aimed at
   RecordIndex at;             // the next record that it wants …
   bool by_time = false;       // … or the first that arrived then
   WallMillis time;

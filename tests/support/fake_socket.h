@@ -36,6 +36,9 @@ class FakeSocket final : public env::Socket {
   }
   // The peer's machine is gone: kClosed without asking.
   void vanish(env::ConnectionId id) { close(id); }
+  void vanish_all() {
+    for (const auto& [id, peer] : peers_) close(id);
+  }
   // What has been sent to the peer since the last call.
   std::string taken(env::ConnectionId id) {
     std::string out;

@@ -1,6 +1,6 @@
 // Two data cores with a cell each and the service core's post, on one simulated disk, over restarts.
 //
-// Shape      core c owns cell c; the service core is core 2. Shards without limits. Shard n of a stream
+// Shape      core c owns cell c; the service core is core 2. Shards without limits, until a test sets some. Shard n of a stream
 //            takes the hash keys whose highest two bits are n, until a test says otherwise
 // Owner      one thread; time moves in `run` and `pass` alone
 #pragma once
@@ -191,8 +191,11 @@ class TwoCores {
   // --- Shards and maps --------------------------------------------------------------------------
   // Opens it in its cell; the map shows it from the next `publish` on.
   void open(std::uint32_t number, std::uint16_t cell, std::uint64_t first_quarter,
-            std::uint64_t last_quarter) {
+            std::uint64_t last_quarter, ShardNumber parent = route::kNoShard,
+            ShardNumber adjacent_parent = route::kNoShard) {
     route::ShardRoute route;
+    route.parent = parent;
+    route.adjacent_parent = adjacent_parent;
     route.number = ShardNumber(number);
     route.begin = {first_quarter << 62, 0};
     route.end = last_quarter == 3 ? base::kHashKeyMax
@@ -235,7 +238,7 @@ class TwoCores {
     stream->uid = kStream;
     stream->name = "s";
     stream->status = route::StreamStatus::kActive;
-    stream->limits = {0, 0, 0, 0};
+    stream->limits = limits;
     stream->shards = routes_;
     stream->tile();
     auto map = empty_map();
@@ -268,8 +271,8 @@ class TwoCores {
   }
   // What a split of shard 1 opens: shard 2 on core 0 and shard 3 on core 1.
   void open_children() {
-    open(2, 0, 2, 2);
-    open(3, 1, 3, 3);
+    open(2, 0, 2, 2, ShardNumber(1));
+    open(3, 1, 3, 3, ShardNumber(1));
   }
 
   // --- Records ----------------------------------------------------------------------------------
@@ -357,6 +360,7 @@ class TwoCores {
  public:
   drivers::SimTime time;
   drivers::SimStorage storage;
+  route::ShardLimits limits{0, 0, 0, 0};  // of the maps made from now on
 
  private:
   std::unique_ptr<runtime::PostOffice> office_;

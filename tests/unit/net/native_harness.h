@@ -27,7 +27,23 @@ namespace penstock::test {
 inline constexpr std::string_view kAccessKey = "AKIAPENSTOCK";
 inline constexpr std::string_view kSecret = "a secret";
 
-struct NativeHarness {
+// What a client speaks to.
+struct NativeServer {
+  NativeServer() = default;
+  virtual ~NativeServer() = default;
+  NativeServer(const NativeServer&) = delete;
+  NativeServer& operator=(const NativeServer&) = delete;
+  // The door turns; no time passes.
+  virtual void poll() = 0;
+  // The planes answer what they were asked.
+  virtual void run() = 0;
+  [[nodiscard]] virtual WallMillis wall() const = 0;
+
+  Nanos now{1'000'000'000};
+  FakeSocket socket;
+};
+
+struct NativeHarness final : NativeServer {
   static constexpr std::int64_t kStartMillis = 1'700'000'000'000;
   static constexpr std::uint32_t kPlainListener = 0;
   static constexpr std::uint32_t kTlsListener = 1;  // refuses plain bytes
@@ -40,15 +56,11 @@ struct NativeHarness {
              {{.tag = kPlainListener, .tls = tls, .plain = true},
               {.tag = kTlsListener, .tls = tls, .plain = false}}) {}
   // The planes answer what they were asked: operations end before their door.
-  ~NativeHarness() { run(); }
-  NativeHarness(const NativeHarness&) = delete;
-  NativeHarness& operator=(const NativeHarness&) = delete;
+  ~NativeHarness() override { answer(); }
 
-  void poll() { static_cast<void>(door.poll(now, data.wall())); }
-  void run() {
-    data.run(now);
-    control.run(now);
-  }
+  void poll() override { static_cast<void>(door.poll(now, data.wall())); }
+  void run() override { answer(); }
+  [[nodiscard]] WallMillis wall() const override { return data.wall(); }
   void advance(std::int64_t millis) {
     now = now + millis * kNanosPerMilli;
     data.set_wall(data.wall() + millis);
@@ -69,11 +81,15 @@ struct NativeHarness {
     return options;
   }
 
-  Nanos now{1'000'000'000};
-  FakeSocket socket;
   FakeDataPlane data;
   FakeControlPlane control;
   net::NativeDoor door;
+
+ private:
+  void answer() {
+    data.run(now);
+    control.run(now);
+  }
 };
 
 // A message that came; its table and attachment lie in `bytes`.
@@ -119,7 +135,7 @@ inline void write_hello(flatbuffers::FlatBufferBuilder& table, const HelloWords&
 
 class NativeClient {
  public:
-  explicit NativeClient(NativeHarness& harness,
+  explicit NativeClient(NativeServer& harness,
                         std::uint32_t listener = NativeHarness::kPlainListener,
                         std::shared_ptr<const transport::TlsContext> tls = nullptr)
       : harness_(harness), id_(harness.socket.connect(listener)) {
@@ -175,7 +191,7 @@ class NativeClient {
     flatbuffers::FlatBufferBuilder table;
     proto::HelloChannel channel{};
     if (tls_ != nullptr && !words.zero_channel) tls_->export_keying(proto::kHelloLabel, channel);
-    write_hello(table, words, channel, harness_.data.wall());
+    write_hello(table, words, channel, harness_.wall());
     return say(lane, proto::MessageKind::kHello, &table);
   }
   // Up to Welcome.
@@ -321,7 +337,7 @@ class NativeClient {
     session_.release(event.message);
   }
 
-  NativeHarness& harness_;
+  NativeServer& harness_;
   env::ConnectionId id_;
   std::unique_ptr<transport::TlsSession> tls_;
   std::uint64_t request_ = 100;
