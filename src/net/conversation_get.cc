@@ -124,8 +124,9 @@ void Conversation::get(std::uint32_t id, const proto::DecodedMessage& message, N
 // What was read goes out; the reader begins the next in other memory.
 void Conversation::send_read(ReadOperation& reader, Answer& answer, Nanos now) {
   Lane& lane = lanes_.at(reader.lane);
-  if (lane.queued++ == 0) lane.queued_since = now;
+  ++lane.queued;
   if (reader.sink.used() > 0) {
+    if (lane.queued_bytes == 0) lane.queued_since = now;
     lane.queued_bytes += reader.sink.used();
     Answers::attach(answer, std::exchange(reader.buffer, {}), reader.sink.used());
   }
