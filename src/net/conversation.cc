@@ -83,6 +83,11 @@ void Conversation::tick(Nanos now) {
   serve(now);
 }
 
+void Conversation::on_closed() {
+  peer_.on_closed();
+  end_lanes();
+}
+
 void Conversation::stop() {
   if (peer_.session().open()) peer_.session().close(CloseCode::kStopping, "the server stops");
 }

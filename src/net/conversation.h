@@ -95,6 +95,8 @@ class Conversation {
   // Takes what the session has to tell, and gives the socket what there is to do. After any event.
   void serve(Nanos now);
   void tick(Nanos now);
+  // The socket has nothing to do with it any more: what it has asked comes back, and nothing new is asked.
+  void on_closed();
   // Tells of maps that have changed. Once a turn in which there is a newer one.
   void on_new_map(Nanos now);
   // There is memory for what the reader wants; it is in that queue no more.
@@ -121,7 +123,7 @@ class Conversation {
     std::uint32_t epoch = 0;
     std::uint32_t waiting = 0;        // batches, or gets, without a result
     ReadOperation* reader = nullptr;  // of a subscription
-    // What was read and is not all sent: it holds memory.
+    // Of what was read and is not all sent: messages, bytes of memory that they hold, and since when they do.
     std::uint32_t queued = 0;
     std::uint64_t queued_bytes = 0;
     Nanos queued_since = {};

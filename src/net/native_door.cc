@@ -62,7 +62,7 @@ void NativeDoor::take(const env::SocketEvent& event, Nanos now) {
       conversation.peer().on_sent(now);
       return conversation.serve(now);
     case env::SocketEventKind::kClosed:
-      conversation.peer().on_closed();
+      conversation.on_closed();
       --shared_.counters.sessions_open;
       ending_.push_back(std::move(at->second));
       conversations_.erase(at);

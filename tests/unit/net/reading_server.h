@@ -160,9 +160,7 @@ struct Aims {
 inline constexpr Place kHorizon{};
 inline constexpr Place kLatest{.from = proto::From::Latest};
 inline Place at(std::uint64_t index) { return {.from = proto::From::Index, .index = index}; }
-inline Place since(std::int64_t time_ms) {
-  return {.from = proto::From::Time, .time_ms = time_ms};
-}
+inline Place since(std::int64_t time_ms) { return {.from = proto::From::Time, .time_ms = time_ms}; }
 
 // A client that puts, and reads what was put.
 class Reader : public NativeClient {
@@ -197,8 +195,9 @@ class Reader : public NativeClient {
     return answer(request);
   }
   // A lane on which so many bytes may come.
-  std::uint32_t subscribe(std::uint32_t shard, const Place& place, std::uint64_t credit = UINT32_MAX,
-                          std::uint32_t bytes = 0, const std::string& stream = "s") {
+  std::uint32_t subscribe(std::uint32_t shard, const Place& place,
+                          std::uint64_t credit = UINT32_MAX, std::uint32_t bytes = 0,
+                          const std::string& stream = "s") {
     const std::uint32_t lane = session().open_lane({.own_account = true});
     flatbuffers::FlatBufferBuilder table;
     const proto::Position position(place.index, place.time_ms, place.from);
@@ -212,6 +211,7 @@ class Reader : public NativeClient {
   void wait(std::int64_t millis) {
     for (; millis > 0; millis -= 50) {
       server_.pass(std::min<std::int64_t>(millis, 50));
+      session().tick(server_.now);
       carry();
     }
   }
