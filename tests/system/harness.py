@@ -30,7 +30,8 @@ BUILD = pathlib.Path(os.environ.get("PENSTOCK_BUILD", ROOT / "build")).resolve()
 DAEMON = BUILD / "src" / "server" / "penstockd"
 WORK = BUILD / "tests" / "system"
 IN_CI = os.environ.get("CI") == "true"
-PYTHON_PACKAGES = ["boto3"]  # the newest: what a new user would get
+# The newest of each: what a new user would get. pyOpenSSL has the exporter of TLS that the native protocol wants.
+PYTHON_PACKAGES = ["boto3", "flatbuffers", "pyOpenSSL"]
 
 
 class Skip(Exception):
@@ -52,7 +53,8 @@ def count(name, normal):
 
 
 @contextlib.contextmanager
-def _locked(name):
+def locked(name):
+    """One process at a time makes what is shared below the build directory."""
     WORK.mkdir(parents=True, exist_ok=True)
     with open(WORK / f"{name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -65,12 +67,13 @@ def _enter_environment():
     interpreter = environment / "bin" / "python"
     if pathlib.Path(sys.prefix) == environment:
         return
-    with _locked("python"):
-        if not (environment / "complete").exists():
+    complete, packages = environment / "complete", " ".join(PYTHON_PACKAGES)
+    with locked("python"):
+        if not complete.exists() or complete.read_text() != packages:
             subprocess.run([sys.executable, "-m", "venv", "--clear", environment], check=True, stdout=sys.stderr)
             subprocess.run([interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
                             *PYTHON_PACKAGES], check=True, stdout=sys.stderr)
-            (environment / "complete").touch()
+            complete.write_text(packages)
     os.execv(interpreter, [interpreter, *sys.argv])
 
 
@@ -79,7 +82,7 @@ def node_modules(*packages):
     if not shutil.which("npm"):
         skip("npm is not installed")
     folder = WORK / "node"
-    with _locked("node"):
+    with locked("node"):
         for package in packages:
             name = re.sub(r"(?<=.)@.*", "", package)
             if not (folder / "node_modules" / name / "package.json").exists():
