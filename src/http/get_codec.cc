@@ -67,9 +67,9 @@ auto RecordsSink::on_batch(const storage::BatchView& batch, std::uint32_t from, 
     char* out = begin;
     if (records_ > 0) *out++ = ',';
     const RecordIndex index = batch.first() + i;
-    out =
-        write_record(record, record_sequence(shard_created_second_, shard_, index, batch.arrival()),
-                     batch.arrival(), out);
+    out = write_record(
+        record, proto::record_sequence(shard_created_second_, shard_, index, batch.arrival()),
+        batch.arrival(), out);
     used_ += static_cast<std::size_t>(out - begin);
     ++records_;
     data_bytes_ += record.data_bytes;

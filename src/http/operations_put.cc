@@ -23,7 +23,7 @@ constexpr std::size_t kEntryBytesMax = 160 + kRateExceededMax;
 constexpr std::size_t kEntriesPerPiece = 64;
 
 char* write_sequence(const shard::PutEntry& entry, char* out) {
-  return record_sequence(entry.shard_created_second, entry.shard, entry.index, entry.arrival)
+  return proto::record_sequence(entry.shard_created_second, entry.shard, entry.index, entry.arrival)
       .write(out);
 }
 

@@ -312,8 +312,8 @@ void KinesisService::refuse_read(ReadContext& context, Nanos now) {
 proto::KinesisError KinesisService::data_loss(const ReadContext& context) const {
   const shard::ReadRequest& request = context.request;
   const auto number = [&context](RecordIndex index) {
-    return record_sequence(context.shard_created_second, context.shard, index,
-                           WallMillis(context.shard_created_second * 1000))
+    return proto::record_sequence(context.shard_created_second, context.shard, index,
+                                  WallMillis(context.shard_created_second * 1000))
         .decimal();
   };
   proto::KinesisError error = internal_failure(ErrorCode::kDataLoss);

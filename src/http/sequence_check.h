@@ -31,15 +31,6 @@ struct GivenSequence {
 // "shardId-000000000007", or "shardId--00000000007" for a negative one.
 [[nodiscard]] std::string given_shard_id(std::int64_t shard);
 
-// The number of the shard's record `index`.
-[[nodiscard]] constexpr proto::SequenceNumber record_sequence(std::int64_t shard_created_second,
-                                                              ShardNumber shard, RecordIndex index,
-                                                              WallMillis arrival) {
-  return {.shard_created_second = shard_created_second,
-          .shard = shard,
-          .index = index.raw() + 1,
-          .second = arrival.raw() / 1000};
-}
 [[nodiscard]] proto::SequenceNumber starting_sequence(const route::ShardRoute& shard);
 // REQUIRES: a closed shard.
 [[nodiscard]] proto::SequenceNumber ending_sequence(const route::ShardRoute& shard);

@@ -87,6 +87,15 @@ struct SequenceNumber {
   [[nodiscard]] static std::optional<SequenceNumber> parse(std::string_view decimal);
   friend bool operator==(const SequenceNumber&, const SequenceNumber&) = default;
 };
+// Of the shard's record `index`: 0 is the shard's beginning, so records are numbered from 1.
+[[nodiscard]] constexpr SequenceNumber record_sequence(std::int64_t shard_created_second,
+                                                       ShardNumber shard, RecordIndex index,
+                                                       WallMillis arrival) {
+  return {.shard_created_second = shard_created_second,
+          .shard = shard,
+          .index = index.raw() + 1,
+          .second = arrival.raw() / 1000};
+}
 inline constexpr std::uint64_t kSequenceIndexEnd = 0x7fff'ffff'ffff'ffffULL;
 inline constexpr std::size_t kSequenceDigits = 56;
 

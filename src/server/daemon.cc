@@ -107,7 +107,7 @@ Result<std::unique_ptr<CoreRig>> make_rig(std::uint32_t connections, std::uint32
   sockets.connections = connections;
   rig->socket = std::make_unique<drivers::UringSocket>(*rig->main, sockets);
   if (sessions > 0) {
-    sockets.connections = sessions;
+    sockets.connections = sessions + 16;  // the door counts whom it refuses
     rig->native = std::make_unique<drivers::UringSocket>(*rig->main, sockets);
   }
   auto waiter = drivers::RingWaiter::create(*rig->main);

@@ -54,10 +54,7 @@ Result<Checkpoints> Checkpoints::parse(std::string_view text) {
 }
 
 std::string Records::sequence_number(const Record& record) const {
-  return proto::SequenceNumber{.shard_created_second = shard_created_second,
-                               .shard = shard,
-                               .index = record.index.raw(),
-                               .second = record.arrival.raw() / 1000}
+  return proto::record_sequence(shard_created_second, shard, record.index, record.arrival)
       .decimal();
 }
 

@@ -221,11 +221,7 @@ ProducerCounters Producer::counters() const {
 }
 
 std::string Stored::sequence_number() const {
-  return proto::SequenceNumber{.shard_created_second = shard_created_second,
-                               .shard = shard,
-                               .index = index.raw(),
-                               .second = arrival.raw() / 1000}
-      .decimal();
+  return proto::record_sequence(shard_created_second, shard, index, arrival).decimal();
 }
 
 }  // namespace penstock

@@ -26,8 +26,8 @@ std::string decimal(std::string_view hex) {
 
 TEST(SequenceCheck, ReadsWhatPenstockWrites) {
   const proto::SequenceNumber number =
-      record_sequence(1'700'000'000, ShardNumber(4095), RecordIndex(123'456'789'012),
-                      WallMillis(1'700'000'123'999));
+      proto::record_sequence(1'700'000'000, ShardNumber(4095), RecordIndex(123'456'789'012),
+                             WallMillis(1'700'000'123'999));
   const auto given = parse_given_sequence(number.decimal());
   ASSERT_TRUE(given);
   EXPECT_EQ(given->version, 2);
@@ -47,8 +47,8 @@ TEST(SequenceCheck, PlacesRecordsAfterTheStartOfTheirShard) {
                                 .open = false,
                                 .closed_ms = 1'700'000'500'000};
   const std::string start = starting_sequence(shard).decimal();
-  const std::string first = record_sequence(shard.created_second, shard.number, RecordIndex(0),
-                                            WallMillis(1'700'000'000'000))
+  const std::string first = proto::record_sequence(shard.created_second, shard.number,
+                                                   RecordIndex(0), WallMillis(1'700'000'000'000))
                                 .decimal();
   const std::string end = ending_sequence(shard).decimal();
   EXPECT_LT(start, first);  // equal lengths: as text

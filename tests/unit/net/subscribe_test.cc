@@ -194,8 +194,7 @@ TEST_P(Subscriptions, GoOnBehindWhatIsLost) {
   again.wait(500);
   const auto lost = again.all(lane, MessageKind::kFailed);
   ASSERT_EQ(lost.size(), 1U);
-  EXPECT_EQ(lost[0]->as<proto::Failure>().code(),
-            static_cast<std::uint32_t>(ErrorCode::kDataLoss));
+  EXPECT_EQ(lost[0]->as<proto::Failure>().code(), static_cast<std::uint32_t>(ErrorCode::kDataLoss));
   EXPECT_EQ(lost[0]->as<proto::Failure>().from(), 1U);
   EXPECT_EQ(lost[0]->as<proto::Failure>().next(), 2U);
   const auto deliveries = again.all(lane, MessageKind::kDelivery);
