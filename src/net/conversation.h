@@ -99,7 +99,7 @@ class Conversation {
   void on_closed();
   // Tells of maps that have changed. Once a turn in which there is a newer one.
   void on_new_map(Nanos now);
-  // There is memory for what the reader wants; it is in that queue no more.
+  // There is memory for what the reader wants; it is in that queue no more. REQUIRES: its lane is open.
   void on_memory(ReadOperation& reader, Nanos now);
   // Says so to a client that has come so far as to understand it.
   void stop();
@@ -194,7 +194,9 @@ class Conversation {
   [[nodiscard]] bool slow(const Lane& lane, Nanos now) const;
   void drop(ReadOperation& reader);
   // The lane is over: what it had is given back as far as it is not under way.
-  Lanes::iterator end_lane(Lanes::iterator lane);
+  void end_lane(Lanes::iterator lane);
+  void drop_idle(Lane& lane);
+  void want_no_memory();
   void end_lane(std::uint32_t lane, transport::CloseCode code, std::string_view reason);
   void end_lanes();
 

@@ -128,6 +128,9 @@ void Conversation::want_read(ReadOperation& reader, Nanos now) {
   }
   MemoryQueue& others = shared_.operations.memory_wanted;
   if (others.empty() && shared_.deliveries.has_room(reader.bytes)) return read(reader, now);
+  // Reading ahead is for memory that nobody wants: a subscription never waits for some while it holds some.
+  const bool ahead = reader.subscription && lanes_.at(reader.lane).queued_bytes > 0;
+  if (ahead) return wait_for(reader, ReadPhase::kQueue, now);
   ++under_way_;
   wait_for(reader, ReadPhase::kMemory, now);
   others.push_back(reader);
@@ -136,7 +139,7 @@ void Conversation::want_read(ReadOperation& reader, Nanos now) {
 void Conversation::on_memory(ReadOperation& reader, Nanos now) {
   --under_way_;
   reader.phase = ReadPhase::kServed;
-  lanes_.contains(reader.lane) ? read(reader, now) : drop(reader);
+  read(reader, now);
   serve(now);
 }
 
@@ -260,17 +263,36 @@ void Conversation::drop(ReadOperation& reader) {
   shared_.operations.reads.give(reader);
 }
 
-Conversation::Lanes::iterator Conversation::end_lane(Lanes::iterator lane) {
-  ReadOperation* const reader = lane->second.reader;
-  // What is under way comes back and finds no lane.
-  const bool idle = reader != nullptr && reader->phase != ReadPhase::kAnswer &&
-                    reader->phase != ReadPhase::kMemory;
-  if (idle) drop(*reader);
-  return lanes_.erase(lane);
+void Conversation::end_lane(Lanes::iterator lane) {
+  const bool asked = lane->second.waiting > 0 || lane->second.reader != nullptr;
+  drop_idle(lane->second);
+  lanes_.erase(lane);
+  if (asked) want_no_memory();
 }
 
 void Conversation::end_lanes() {
-  for (auto at = lanes_.begin(); at != lanes_.end();) at = end_lane(at);
+  for (auto& [id, lane] : lanes_) drop_idle(lane);
+  lanes_.clear();
+  want_no_memory();
+}
+
+// What is under way comes back and finds no lane.
+void Conversation::drop_idle(Lane& lane) {
+  ReadOperation* const reader = std::exchange(lane.reader, nullptr);
+  if (reader == nullptr || reader->phase == ReadPhase::kAnswer) return;
+  if (reader->phase != ReadPhase::kMemory) drop(*reader);
+}
+
+// Readers whose lanes have ended: they might wait for what is queued for their own client.
+void Conversation::want_no_memory() {
+  MemoryQueue& wanted = shared_.operations.memory_wanted;
+  for (ReadOperation* reader = wanted.front(); reader != nullptr;) {
+    ReadOperation& one = *std::exchange(reader, reader->memory.next);
+    if (one.conversation != this || lanes_.contains(one.lane)) continue;
+    wanted.remove(one);
+    --under_way_;
+    drop(one);
+  }
 }
 
 void Conversation::end_lane(std::uint32_t id, CloseCode code, std::string_view reason) {
