@@ -89,7 +89,8 @@ TEST_F(ShardEnds, ComeBehindEveryRecord) {
   EXPECT_EQ(client_.heard.back()->kind(), MessageKind::kShardEnd);
   // The children go on.
   const std::uint32_t child = client_.subscribe(3, kHorizon);
-  client_.store_batch(3, make_batch({{.key = "k", .data = "c", .flags = 1, .hash = base::kHashKeyMax}}));
+  client_.store_batch(
+      3, make_batch({{.key = "k", .data = "c", .flags = 1, .hash = base::kHashKeyMax}}));
   client_.settle();
   EXPECT_EQ(client_.texts(child), Texts{"c"});
 }

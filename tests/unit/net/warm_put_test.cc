@@ -1,5 +1,6 @@
 // Goal: on warm lanes no batch allocates: not one for a shard, nor one for any shards, nor one that is refused. Method: a
 // door over a socket and a data plane that do not allocate themselves; `operator new` is counted while the door works.
+// Nor does a subscription, for what it delivers.
 #include "tests/support/allocation_count.h"
 #include "tests/unit/net/batch_maker.h"
 #include "tests/unit/net/native_harness.h"
@@ -83,11 +84,11 @@ class TapeSocket final : public env::Socket {
   std::size_t count_ = 0;
 };
 
-// Stores everything, and keeps nothing.
+// Stores everything, and keeps nothing; of one shard it has what `store` says.
 class DeepPlane final : public shard::DataPlane {
  public:
   void put(shard::PutRequest& request, Nanos) override { waiting_.at(count_++) = &request; }
-  void read(shard::ReadRequest&, Nanos) override { FAIL(); }
+  void read(shard::ReadRequest& request, Nanos) override { reading_ = &request; }
   void open_producer(shard::ProducerRequest& request, Nanos) override { opening_ = &request; }
   [[nodiscard]] const std::shared_ptr<const route::RouteMap>& routes() const override {
     return streams.routes();
@@ -98,6 +99,24 @@ class DeepPlane final : public shard::DataPlane {
     }
     const std::size_t count = std::exchange(count_, 0);
     for (std::size_t i = 0; i < count; ++i) answer(*waiting_[i]);
+    if (read_due()) answer(*std::exchange(reading_, nullptr));
+  }
+  // A batch of one record, in place of the one before.
+  void store() {
+    const storage::RecordRef record{.key = reinterpret_cast<const std::byte*>("k"),
+                                    .data = data_.data(),
+                                    .data_bytes = static_cast<std::uint32_t>(data_.size()),
+                                    .key_bytes = 1,
+                                    .flags = 0,
+                                    .hash = {}};
+    const std::size_t payload = data_.size() + 1;
+    storage::BatchWriter writer(std::as_writable_bytes(std::span(stored_)),
+                                {.first = RecordIndex(end_++), .arrival = kWall}, 1, payload);
+    writer.add(record);
+    static_cast<void>(writer.finish());
+  }
+  [[nodiscard]] bool read_due() const {
+    return reading_ != nullptr && (reading_->wait_until == Nanos{} || reading_->index.raw() < end_);
   }
   FakeDataPlane streams{kWall};
 
@@ -106,6 +125,20 @@ class DeepPlane final : public shard::DataPlane {
     for (shard::PutEntry& entry : request.entries) entry.stored = true;
     request.done(request, kNow);
   }
+  void answer(shard::ReadRequest& request) {
+    request.outcome = {};
+    request.next = request.index;
+    if (request.sink != nullptr) {
+      const auto batch = storage::BatchView::open(std::as_bytes(std::span(stored_)), nullptr);
+      request.next = request.index + request.sink->on_batch(*batch, 0, 1).records;
+    }
+    request.millis_behind = request.next.raw() < end_ ? 1 : 0;
+    request.done(request, kNow);
+  }
+  std::vector<std::byte> data_ = std::vector<std::byte>(1000);
+  std::vector<std::uint64_t> stored_ = std::vector<std::uint64_t>(512);
+  std::uint64_t end_ = 0;
+  shard::ReadRequest* reading_ = nullptr;
   std::array<shard::PutRequest*, 64> waiting_;
   std::size_t count_ = 0;
   shard::ProducerRequest* opening_ = nullptr;
@@ -123,8 +156,10 @@ class WarmDoor {
     client_.welcome({.credit = 64 * kKiB});
     whole_ = open(0, 7);
     mixed_ = open(UINT32_MAX, 0);
+    subscribe();
   }
   ~WarmDoor() {
+    plane_.store();  // its reader comes back
     socket_.close(kOnly);
     carry();
   }
@@ -138,6 +173,10 @@ class WarmDoor {
       carry();
     }
   }
+  void delivery() {
+    plane_.store();
+    carry();
+  }
   std::size_t worked_allocations = 0;
   std::size_t heard = 0;
   [[nodiscard]] const net::NativeCounters& counters() const { return door_.counters(); }
@@ -150,6 +189,15 @@ class WarmDoor {
     say(lane, proto::MessageKind::kOpenPut, &table, {});
     carry();
     return lane;
+  }
+  void subscribe() {
+    const std::uint32_t lane = client_.open_lane({.own_account = true});
+    flatbuffers::FlatBufferBuilder table;
+    const proto::Position latest(0, 0, proto::From::Latest);
+    table.Finish(proto::CreateSubscribe(table, table.CreateString("s"), 0, &latest));
+    say(lane, proto::MessageKind::kSubscribe, &table, {});
+    client_.grant(lane, kMiB);
+    carry();
   }
   void say(std::uint32_t lane, proto::MessageKind kind, flatbuffers::FlatBufferBuilder* table,
            std::span<const std::byte> attachment) {
@@ -183,7 +231,7 @@ class WarmDoor {
       do {
         static_cast<void>(door_.poll(kNow, kWall));
         plane_.run();
-      } while (!socket_.empty());
+      } while (!socket_.empty() || plane_.read_due());
       worked_allocations += allocations() - before;
       moved = count > 0 || !socket_.out.empty();
       down();
@@ -225,13 +273,24 @@ class WarmDoor {
                         control_,
                         NativeHarness::complete({}),
                         {{.tag = 0, .tls = nullptr, .plain = true}}};
-  std::array<Saying, 3> sayings_;  // one for each lane
+  std::array<Saying, 4> sayings_;  // one for each lane
   std::vector<std::byte> up_;
   transport::Staging staging_{64 * kMiB, 16 * kMiB};
   transport::Session client_{transport::SessionOptions{}, staging_, kNow};
   std::uint32_t whole_ = 0;
   std::uint32_t mixed_ = 0;
 };
+
+TEST(WarmSubscription, DoesNotAllocate) {
+  WarmDoor warm;
+  for (int i = 0; i < 3; ++i) warm.delivery();
+  const std::size_t before = warm.worked_allocations;
+  const std::size_t heard = warm.heard;
+  for (int i = 0; i < 100; ++i) warm.delivery();
+  EXPECT_EQ(warm.worked_allocations, before);
+  EXPECT_EQ(warm.heard - heard, 100U);
+  EXPECT_EQ(warm.counters().records_out, 103U);
+}
 
 TEST(WarmPut, DoesNotAllocate) {
   WarmDoor warm;
