@@ -38,8 +38,9 @@ struct NativeOptions {
   std::int64_t put_deadline_nanos = 5 * kNanosPerSecond;
   std::int64_t clock_skew_ms = 300'000;  // of a Hello
   std::uint32_t sessions_max = 1024;
-  std::uint64_t staging_bytes = 64 * kMiB;   // messages that come in
-  std::uint64_t delivery_bytes = 32 * kMiB;  // batches on their way out
+  std::uint64_t staging_bytes = 64 * kMiB;  // messages that come in
+  // Batches on their way out. Who meets one that never has room waits for ever, and all behind him.
+  std::uint64_t delivery_bytes = 32 * kMiB;
   transport::SessionOptions session;
 };
 

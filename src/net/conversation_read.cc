@@ -231,6 +231,8 @@ void Conversation::tick_lanes(Nanos now) {
     const auto lane = at++;  // it may end
     if (slow(lane->second, now)) {
       ++shared_.counters.readers_slow;
+      // A reset would leave what is on its way where it is, memory and all.
+      if (peer_.stalled(now)) return violate(CloseCode::kSlow, "what was read is not taken");
       end_lane(lane->first, CloseCode::kSlow, "what was read is not taken");
     } else if (lane->second.reader != nullptr) {
       tick_reader(lane->first, *lane->second.reader, now);

@@ -58,6 +58,10 @@ class Peer {
   // end of each handling, when the session's events have been taken.
   // `listen` false: nothing new is asked for.
   void pump(Nanos now, bool listen);
+  // What is being sent has not been taken for some seconds.
+  [[nodiscard]] bool stalled(Nanos now) const {
+    return sending_ && now - sending_from_ >= kStalledNanos;
+  }
   // The session has closed: what it still says is sent, what comes is dropped.
   void linger(Nanos now);
   void tick(Nanos now);
@@ -77,6 +81,7 @@ class Peer {
  private:
   enum class State : std::uint8_t { kSniffing, kSpeaking, kLingering, kClosing, kClosed };
   static constexpr std::int64_t kLingerNanos = 2 * kNanosPerSecond;
+  static constexpr std::int64_t kStalledNanos = 2 * kNanosPerSecond;
   static constexpr std::int64_t kSlowNanos = 30 * kNanosPerSecond;  // for one send
   static constexpr std::size_t kCipherBytes = std::size_t{32} * kKiB;
   static constexpr std::size_t kSendBytes = std::size_t{256} * kKiB;

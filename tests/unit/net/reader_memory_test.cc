@@ -124,6 +124,35 @@ TEST_F(ReaderMemory, WaitsNoLongerThanTheDoor) {
   EXPECT_TRUE(server_.door->drained());
 }
 
+// What is on its way to a client that takes nothing holds memory, too.
+TEST(ReaderMemoryOfOne, IsTakenFromWhoseConnectionStalls) {
+  net::NativeOptions options;
+  options.delivery_bytes = 256 * kKiB;
+  ReadingServer server(options);
+  Reader stalled(server);
+  Reader other(server);
+  const std::uint32_t puts = other.put_lane("s", 0);
+  stalled.subscribe(0, kHorizon);
+  stalled.settle();
+  server.socket.set_stalled(true);  // all but who is let
+  const auto let = [&](int times) {
+    for (int i = 0; i < times; ++i) {
+      server.pass(50);
+      server.socket.take(other.id());
+      other.carry();
+    }
+  };
+  const Texts texts(4, std::string(50'000, 'x'));
+  other.put(puts, batch_in(0, texts));
+  let(10);
+  EXPECT_GT(server.door->delivery_used(), 0U);
+  const std::uint32_t lane = other.subscribe(0, kHorizon);
+  let(240);
+  EXPECT_TRUE(other.texts(lane) == texts);
+  EXPECT_FALSE(stalled.connected());
+  EXPECT_EQ(server.door->counters().readers_slow, 1U);
+}
+
 // As large as a message may be: more than a delivery's memory at first.
 TEST(ReaderMemoryOfOne, HoldsTheLargestBatch) {
   ReadingServer server({}, roomy(64 * kMiB));

@@ -223,7 +223,7 @@ TEST_P(Subscriptions, MayBeResetInAnyState) {
   client_.store(shard(), numbered(50, 10'000));
   server_.pass(100);
   // With other credit it is found resolving, reading, queued, wanting credit, at the tip.
-  for (const std::uint64_t credit : {0, 8, 80, 1'000, 20'000, 100'000, 1'000'000}) {
+  for (const std::uint64_t credit : {0U, 8U, 80U, 1'000U, 20'000U, 100'000U, 1'000'000U}) {
     for (int steps = 0; steps < 8; ++steps) {
       const std::uint32_t lane = client_.subscribe(shard(), kHorizon, credit, 16 * kKiB);
       client_.carry();
@@ -244,7 +244,7 @@ TEST_P(Subscriptions, MayBeResetInAnyState) {
 
 TEST_P(Subscriptions, MayLoseTheirConnectionInAnyState) {
   client_.store(shard(), numbered(50, 10'000));
-  for (const std::uint64_t credit : {0, 80, 1'000, 20'000, 1'000'000}) {
+  for (const std::uint64_t credit : {0U, 80U, 1'000U, 20'000U, 1'000'000U}) {
     for (int steps = 0; steps < 8; ++steps) {
       Reader gone(server_);
       gone.subscribe(shard(), kHorizon, credit, 16 * kKiB);
