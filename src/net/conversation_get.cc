@@ -172,6 +172,7 @@ void Conversation::answer_get(ReadOperation& reader, Nanos now) {
 }
 
 void Conversation::tell_loss(ReadOperation& reader, RecordIndex from) {
+  if (reader.subscription) ++lanes_.at(reader.lane).queued;
   fail(reader.lane, reader.asked,
        {.code = ErrorCode::kDataLoss, .from = from.raw(), .next = reader.request.next.raw()});
 }

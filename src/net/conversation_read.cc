@@ -242,6 +242,9 @@ void Conversation::tick_lanes(Nanos now) {
 
 void Conversation::tick_reader(std::uint32_t id, ReadOperation& reader, Nanos now) {
   switch (reader.phase) {
+    case ReadPhase::kQueue:
+      if (lanes_.at(id).queued_bytes > 0) return;  // that has a patience of its own
+      [[fallthrough]];
     case ReadPhase::kCredit:
       if (now - reader.since < kNoCreditNanos) return;
       ++shared_.counters.readers_slow;

@@ -204,6 +204,27 @@ TEST_P(Subscriptions, GoOnBehindWhatIsLost) {
   EXPECT_EQ(again.told, "");
 }
 
+TEST_P(Subscriptions, ReadNoFurtherThanWhatIsLostIsTold) {
+  constexpr int kLost = 20;
+  for (int i = 0; i < kLost; ++i) client_.store(shard(), {"lost " + std::to_string(100 + i)});
+  server_.cut_and_restart();
+  for (int i = 0; i < kLost; ++i) server_.spoil("lost " + std::to_string(100 + i));
+  Reader again(server_);
+  // Something is granted, and it is too little for any message but the first.
+  const std::uint32_t lane = again.subscribe(shard(), kHorizon, 72);
+  const std::uint64_t reads = server_.cores.core(0).counters().reads;
+  again.settle();
+  again.wait(1'000);
+  EXPECT_LE(server_.cores.core(0).counters().reads - reads, 5U);
+  again.session().grant(lane, 100'000);
+  again.wait(1'000);
+  EXPECT_EQ(again.all(lane, MessageKind::kFailed).size(), kLost);
+  again.session().reset(lane, transport::CloseCode::kDone, "");
+  const std::uint32_t slow = again.subscribe(shard(), kHorizon, 72);
+  again.wait(31'000);
+  EXPECT_EQ(again.told, "reset " + std::to_string(slow) + " kSlow; ");
+}
+
 TEST_P(Subscriptions, OfADeletedStreamAreEnded) {
   client_.store(shard(), {"a"});
   const std::uint32_t tail = client_.subscribe(shard(), kLatest);
