@@ -19,12 +19,11 @@ constexpr std::size_t kUnderWayMax = 4096;
 constexpr std::uint32_t kOverloadedRetryMs = 1000;
 constexpr std::size_t kDeliveryBytes = std::size_t{256} * kKiB;
 constexpr std::size_t kGotBytes = std::size_t{1} * kMiB;
-constexpr std::size_t kDeliveryBytesMin = std::size_t{16} * kKiB;
 constexpr std::size_t kDeliveryBytesMax = std::size_t{4} * kMiB;
 constexpr std::int64_t kWaitMillisMax = 20'000;
 
 std::size_t aimed_at(std::uint32_t asked, std::size_t usual) {
-  return asked == 0 ? usual : std::clamp<std::size_t>(asked, kDeliveryBytesMin, kDeliveryBytesMax);
+  return asked == 0 ? usual : std::min<std::size_t>(asked, kDeliveryBytesMax);
 }
 
 }  // namespace
@@ -96,7 +95,8 @@ void Conversation::subscribe(std::uint32_t id, const proto::DecodedMessage& mess
       begin_read(id, message.header.request, view(asked.stream()), asked.shard(), asked.position());
   if (reader == nullptr) return;
   reader->subscription = true;
-  reader->bytes = reader->aimed = aimed_at(asked.delivery_bytes(), kDeliveryBytes);
+  reader->aimed = aimed_at(asked.delivery_bytes(), kDeliveryBytes);
+  reader->bytes = reader->room();
   reader->request.push = true;
   lanes_.at(id).reader = reader;
   peer_.session().set_lane(id, {.priority = transport::Priority::kTail, .own_account = true});
@@ -113,7 +113,8 @@ void Conversation::get(std::uint32_t id, const proto::DecodedMessage& message, N
       begin_read(id, message.header.request, view(asked.stream()), asked.shard(), asked.position());
   if (reader == nullptr) return;
   ++lanes_.at(id).waiting;
-  reader->bytes = reader->aimed = aimed_at(asked.bytes_max(), kGotBytes);
+  reader->aimed = aimed_at(asked.bytes_max(), kGotBytes);
+  reader->bytes = reader->room();
   if (asked.records_max() > 0) reader->records = asked.records_max();
   reader->until = now + std::min<std::int64_t>(asked.wait_ms(), kWaitMillisMax) * kNanosPerMilli;
   ask(*reader, ReadStep::kResolve, now);

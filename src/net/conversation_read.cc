@@ -147,7 +147,7 @@ void Conversation::read(ReadOperation& reader, Nanos now) {
   reader.buffer = shared_.deliveries.take(reader.bytes);
   PENSTOCK_ASSERT(reader.buffer);
   const auto room = std::as_writable_bytes(std::span(reader.buffer.data, reader.buffer.bytes));
-  reader.sink = DeliverySink(room.first(reader.bytes), reader.records);
+  reader.sink = DeliverySink(room.first(reader.bytes), reader.aimed, reader.records);
   ask(reader, ReadStep::kRead, now);
 }
 
@@ -160,7 +160,7 @@ void Conversation::have_read(ReadOperation& reader, Nanos now) {
     reader.bytes = reader.sink.wanted();
     return want_read(reader, now);
   }
-  reader.bytes = reader.aimed;
+  reader.bytes = reader.room();
   if (reader.sink.used() > 0 || request.next > from) reader.by_time = false;
   const bool lost = !request.outcome;
   if (!reader.subscription) {

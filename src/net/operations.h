@@ -12,6 +12,8 @@
 #include "shard/requests.h"
 #include "transport/session.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -78,9 +80,10 @@ struct ReadOperation {
   bool subscription = false;
   ReadStep step = ReadStep::kResolve;
   ReadPhase phase = ReadPhase::kServed;
-  Nanos since;                // in this phase
-  Nanos until;                // a Get waits
-  std::size_t aimed = 0;      // bytes of a delivery
+  Nanos since;                                                     // in this phase
+  Nanos until;                                                     // a Get waits
+  static constexpr std::size_t kRoomMin = std::size_t{16} * kKiB;  // what the pool gives at least
+  std::size_t aimed = 0;                                           // bytes of a delivery
   std::size_t bytes = 0;      // of the next one: more than is aimed at for a batch that is larger
   std::uint32_t records = 0;  // of a delivery, aimed at
   RecordIndex at;             // the next record that it wants …
@@ -88,6 +91,7 @@ struct ReadOperation {
   WallMillis time;
   shard::ReadRequest request;
   DeliverySink sink;
+  [[nodiscard]] std::size_t room() const { return std::max(aimed, kRoomMin); }
   base::PoolBuffer buffer;
   base::ListLink<ReadOperation> memory;  // among those that wait for it
   ReadOperation* next = nullptr;
