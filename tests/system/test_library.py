@@ -1,0 +1,110 @@
+"""The C++ library's examples against the daemon, plain and over TLS, beside boto3: what one side puts the other
+reads, through splits and a `kill -9`."""
+import collections
+import os
+import pathlib
+import subprocess
+import time
+
+import harness
+
+EXAMPLES = harness.BUILD / "docs" / "examples"
+
+
+def environment(daemon):
+    secret = daemon.credentials()
+    return {**os.environ, "AWS_ACCESS_KEY_ID": secret["aws_access_key_id"],
+            "AWS_SECRET_ACCESS_KEY": secret["aws_secret_access_key"], "SSL_CERT_FILE": daemon.ca}
+
+
+def endpoint(daemon, tls):
+    return f"{'tls' if tls else 'tcp'}://localhost:{daemon.port + 2}"
+
+
+def put(daemon, tls, lines, **options):
+    return subprocess.Popen([EXAMPLES / "example_put", endpoint(daemon, tls), "library"], stdin=subprocess.PIPE,
+                            stderr=subprocess.PIPE, env=environment(daemon), **options), "".join(
+                                f"{line}\n" for line in lines).encode()
+
+
+def put_all(daemon, tls, lines):
+    process, text = put(daemon, tls, lines)
+    _, said = process.communicate(text, timeout=60)
+    assert process.returncode == 0, said
+    assert said == f"{len(lines)} stored, 0 not\n".encode(), said
+
+
+def tail(daemon, tls, count, seconds=60):
+    """The first `count` lines that the example writes."""
+    process = subprocess.Popen([EXAMPLES / "example_tail", endpoint(daemon, tls), "library"], stdout=subprocess.PIPE,
+                               env=environment(daemon))
+    begin, read = time.monotonic(), b""
+    os.set_blocking(process.stdout.fileno(), False)
+    try:
+        while read.count(b"\n") < count:
+            assert time.monotonic() < begin + seconds, f"{read.count(bytes([10]))} of {count} lines"
+            read += process.stdout.read() or b""
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.wait()
+    return read.decode().splitlines()
+
+
+def ready(kinesis, shards):
+    kinesis.create_stream(StreamName="library", ShardCount=shards)
+    kinesis.get_waiter("stream_exists").wait(StreamName="library", WaiterConfig={"Delay": 1})
+
+
+def session(tls):
+    with harness.daemon("library") as daemon:
+        kinesis = daemon.boto3()
+        ready(kinesis, 2)
+        lines = [f"line {n}" for n in range(5000)]
+        put_all(daemon, tls, lines)
+        records = [{"PartitionKey": f"key {n}", "Data": f"boto {n}".encode()} for n in range(400)]
+        assert kinesis.put_records(StreamName="library", Records=records)["FailedRecordCount"] == 0
+        expected = collections.Counter(lines + [record["Data"].decode() for record in records])
+        assert collections.Counter(tail(daemon, tls, 5400)) == expected
+        found = []
+        for shard in kinesis.list_shards(StreamName="library")["Shards"]:
+            at = kinesis.get_shard_iterator(StreamName="library", ShardId=shard["ShardId"],
+                                            ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+            while True:
+                page = kinesis.get_records(ShardIterator=at)
+                found += [record["Data"].decode() for record in page["Records"]]
+                if page["MillisBehindLatest"] == 0:
+                    break
+                at = page["NextShardIterator"]
+        assert collections.Counter(found) == expected
+
+
+def test_plain():
+    session(tls=False)
+
+
+def test_tls():
+    session(tls=True)
+
+
+def test_each_record_once_over_kills_and_splits():
+    with harness.daemon("library") as daemon:
+        kinesis = daemon.boto3()
+        ready(kinesis, 1)
+        lines = [f"line {n}" for n in range(60_000)]
+        process, text = put(daemon, False, lines)
+        half = len(text) // 2
+        process.stdin.write(text[:half])
+        process.stdin.flush()
+        kinesis.split_shard(StreamName="library", ShardToSplit="shardId-000000000000",
+                            NewStartingHashKey=str(1 << 127))
+        for _ in range(3):
+            time.sleep(0.3)
+            daemon.kill()
+            daemon.start()
+        _, said = process.communicate(text[half:], timeout=60)
+        assert process.returncode == 0 and said == f"{len(lines)} stored, 0 not\n".encode(), said
+        assert collections.Counter(tail(daemon, False, len(lines))) == collections.Counter(lines)
+
+
+harness.run(globals())
