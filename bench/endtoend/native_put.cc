@@ -107,13 +107,13 @@ int main(int argc, char** argv) {
       const auto begin = sampled ? SteadyClock::now() : SteadyClock::time_point{};
       std::optional<ExplicitHash> hash;
       if (load.explicit_hash) hash = ExplicitHash{put * 0x9E3779B97F4A7C15ULL, 0};
-      const Result<> taken =
-          producer->put(keys[put % keys.size()], std::as_bytes(bytes),
-                        [&, sampled, begin](const Result<Stored>& result) {
-                          ++(result ? stored : failed);
-                          if (sampled) latency.record(since(begin));
-                        },
-                        hash);
+      const Result<> taken = producer->put(
+          keys[put % keys.size()], std::as_bytes(bytes),
+          [&, sampled, begin](const Result<Stored>& result) {
+            ++(result ? stored : failed);
+            if (sampled) latency.record(since(begin));
+          },
+          hash);
       if (!taken) ++failed;
     }
   };

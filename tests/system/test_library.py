@@ -107,4 +107,23 @@ def test_each_record_once_over_kills_and_splits():
         assert collections.Counter(tail(daemon, False, len(lines))) == collections.Counter(lines)
 
 
+def test_command_line():
+    with harness.daemon("library") as daemon:
+        ready(daemon.boto3(), 2)
+        command = [harness.BUILD / "tools" / "penstock" / "penstock", "--dir", daemon.directory]
+        lines = "".join(f"line {n}\n" for n in range(20_000))
+
+        def run(*arguments, text=""):
+            return subprocess.run([*command, *arguments], input=text, capture_output=True, text=True, timeout=60)
+
+        done = run("put", "library", "--key", "k", "--via", "native", text=lines)
+        assert done.returncode == 0 and done.stdout.startswith("20,000 records put in "), done
+        assert tail(daemon, False, 20_000) == lines.splitlines(), "another order"
+        done = run("put", "absent", "--key", "k", "--via", "native", "x")
+        assert done.returncode == 3 and "'absent' cannot be written" in done.stderr, done
+        done = run("--native-endpoint", "tls://localhost:1", "--timeout", "1s", "put", "library", "--key", "k",
+                   "--via", "native", "x")
+        assert done.returncode == 4 and "cannot be reached" in done.stderr, done
+
+
 harness.run(globals())

@@ -28,6 +28,8 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 unreachable or time-out, 5
 void add_globals(CLI::App& app, GlobalOptions& globals) {
   app.add_option("--endpoint", globals.endpoint,
                  "service to talk to (default https://localhost:4567, or AWS_ENDPOINT_URL)");
+  app.add_option("--native-endpoint", globals.native_endpoint,
+                 "for --via native: tls://HOST:PORT (default: beside the endpoint)");
   app.add_option("--dir", globals.dir,
                  "data directory of penstockd --dev: takes address, keys and CA from it");
   app.add_option("--ca", globals.ca, "CA bundle that the server's certificate must chain to");

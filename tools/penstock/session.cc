@@ -125,8 +125,8 @@ std::optional<std::string> process_environment(const char* name) {
   return value;
 }
 
-Attempt<client::ClientOptions> resolve(const GlobalOptions& options,
-                                       const Environment& environment) {
+Attempt<client::ClientOptions> resolve(const GlobalOptions& options, const Environment& environment,
+                                       std::string* ca_file) {
   auto sources = sources_of(options, environment);
   if (!sources) return std::unexpected(std::move(sources.error()));
   const Profile& profile = sources->profile;
@@ -151,8 +151,10 @@ Attempt<client::ClientOptions> resolve(const GlobalOptions& options,
   resolved.credentials = std::move(*keys);
   if (resolved.endpoint.tls) {
     const std::string from_dir = options.dir.empty() ? std::string() : options.dir + "/ca.pem";
-    auto tls = client::TlsContext::make(
-        first_of({options.ca, from_dir, sources->env("AWS_CA_BUNDLE"), profile["ca_bundle"]}));
+    const std::string ca =
+        first_of({options.ca, from_dir, sources->env("AWS_CA_BUNDLE"), profile["ca_bundle"]});
+    if (ca_file != nullptr) *ca_file = ca;
+    auto tls = client::TlsContext::make(ca);
     if (!tls) return std::unexpected(problem_of(tls.error(), "TLS cannot be used"));
     resolved.tls = std::move(*tls);
   }
@@ -160,9 +162,10 @@ Attempt<client::ClientOptions> resolve(const GlobalOptions& options,
 }
 
 Attempt<Session> Session::open(const GlobalOptions& options) {
-  auto resolved = resolve(options, process_environment);
+  std::string ca_file;
+  auto resolved = resolve(options, process_environment, &ca_file);
   if (!resolved) return std::unexpected(std::move(resolved.error()));
-  return Session(std::move(*resolved));
+  return Session(std::move(*resolved), std::move(ca_file), options.native_endpoint);
 }
 
 }  // namespace penstock::tools

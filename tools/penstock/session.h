@@ -26,6 +26,7 @@ struct GlobalOptions {
   std::string dir;
   std::string output = "text";
   std::string timeout = "10s";
+  std::string native_endpoint;  // empty: beside the endpoint
   [[nodiscard]] bool json() const { return output == "json"; }
 };
 
@@ -33,9 +34,10 @@ struct GlobalOptions {
 using Environment = std::function<std::optional<std::string>(const char* name)>;
 [[nodiscard]] std::optional<std::string> process_environment(const char* name);
 
-// Where the keys are, found out without the network.
+// Where the keys are, found out without the network. `ca_file`, where it is not null, gets the CA bundle's name.
 [[nodiscard]] Attempt<client::ClientOptions> resolve(const GlobalOptions& options,
-                                                     const Environment& environment);
+                                                     const Environment& environment,
+                                                     std::string* ca_file = nullptr);
 
 class Session {
  public:
@@ -44,10 +46,17 @@ class Session {
     return client::KinesisClient(client_options_);
   }
   [[nodiscard]] const client::ClientOptions& client_options() const { return client_options_; }
+  [[nodiscard]] const std::string& ca_file() const { return ca_file_; }  // empty: the system's
+  [[nodiscard]] const std::string& native_endpoint() const { return native_endpoint_; }
 
  private:
-  explicit Session(client::ClientOptions options) : client_options_(std::move(options)) {}
+  Session(client::ClientOptions options, std::string ca_file, std::string native_endpoint)
+      : client_options_(std::move(options)),
+        ca_file_(std::move(ca_file)),
+        native_endpoint_(std::move(native_endpoint)) {}
   client::ClientOptions client_options_;
+  std::string ca_file_;
+  std::string native_endpoint_;
 };
 
 }  // namespace penstock::tools
