@@ -21,7 +21,21 @@ NativeDoor::NativeDoor(env::Socket& socket, shard::DataPlane& data, proto::Contr
   conversations_.reserve(options.sessions_max);
 }
 
-NativeDoor::~NativeDoor() = default;
+// The server ends as a whole: from what is under way nobody comes back. Sessions and pools get back what it holds.
+NativeDoor::~NativeDoor() {
+  Operations& operations = shared_.operations;
+  const auto release = [](auto& operation) {
+    operation.conversation->peer().session().release(operation.message);
+  };
+  operations.puts.each_taken(release);
+  operations.producers.each_taken(release);
+  operations.controls.each_taken(release);
+  conversations_.clear();
+  ending_.clear();
+  while (!operations.memory_wanted.empty()) operations.memory_wanted.pop_front();
+  operations.reads.each_taken(
+      [this](ReadOperation& reader) { shared_.deliveries.give(reader.buffer); });
+}
 
 runtime::WorkCount NativeDoor::poll(Nanos now, WallMillis wall) {
   shared_.wall = wall;

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 namespace penstock::net {
@@ -114,6 +115,15 @@ class OperationPool {
   void give(Operation& operation) {
     operation.next = spare_;
     spare_ = &operation;
+  }
+  // Those that were taken and not given back. Allocates: for the end.
+  template <class Act>
+  void each_taken(Act act) {
+    std::unordered_set<const Operation*> spare;
+    for (const Operation* at = spare_; at != nullptr; at = at->next) spare.insert(at);
+    for (const auto& operation : all_) {
+      if (!spare.contains(operation.get())) act(*operation);
+    }
   }
 
  private:

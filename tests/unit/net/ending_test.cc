@@ -193,5 +193,27 @@ TEST(Ending, ResultsComeInWhateverOrderTheShardsGiveThem) {
   }
 }
 
+// A server that is killed, or that has waited long enough at its stop, ends with what is under way.
+TEST(Ending, TheDoorEndsWithAllKindsOfOperationsUnderWay) {
+  Ending ending;
+  const std::uint32_t lane = ending.client.put_lane("s", 0);
+  ending.server.keep_unanswered = true;
+  ending.client.put(lane, ending.batch(30'000));
+  ending.client.open_put(ending.client.session().open_lane({}), "s", 0, 7, 1);
+  flatbuffers::FlatBufferBuilder subscription;
+  const proto::Position from{0, 0, proto::From::Horizon};
+  subscription.Finish(
+      proto::CreateSubscribe(subscription, subscription.CreateString("s"), 1, &from, 64 * kKiB));
+  const std::uint32_t reading = ending.client.session().open_lane({.own_account = true});
+  ending.client.say(reading, MessageKind::kSubscribe, &subscription);
+  flatbuffers::FlatBufferBuilder call;
+  call.Finish(
+      proto::CreateAdmin(call, proto::AdminOperation::DeleteStream, call.CreateString("s")));
+  ending.client.say(0, MessageKind::kAdmin, &call);
+  ending.client.carry();
+  EXPECT_EQ(ending.server.data.waiting(), 3U);
+  EXPECT_EQ(ending.server.door.answers_owed(), 1U);  // and ends here, in good order
+}
+
 }  // namespace
 }  // namespace penstock::test

@@ -55,8 +55,10 @@ struct NativeHarness final : NativeServer {
         door(socket, data, control, complete(std::move(options)),
              {{.tag = kPlainListener, .tls = tls, .plain = true},
               {.tag = kTlsListener, .tls = tls, .plain = false}}) {}
-  // The planes answer what they were asked: operations end before their door.
-  ~NativeHarness() override { answer(); }
+  // The planes answer what they were asked: operations end before their door, unless a test keeps them.
+  ~NativeHarness() override {
+    if (!keep_unanswered) answer();
+  }
 
   void poll() override { static_cast<void>(door.poll(now, data.wall())); }
   void run() override { answer(); }
@@ -81,6 +83,7 @@ struct NativeHarness final : NativeServer {
     return options;
   }
 
+  bool keep_unanswered = false;
   FakeDataPlane data;
   FakeControlPlane control;
   net::NativeDoor door;
