@@ -252,9 +252,11 @@ void Conversation::tick_reader(std::uint32_t id, ReadOperation& reader, Nanos no
     case ReadPhase::kLater:
       return watch(reader, now);
     case ReadPhase::kMap:
-      return find(reader.stream, reader.request.shard.stream) == nullptr
-                 ? end_lane(id, CloseCode::kGone, "the stream has been deleted")
-                 : end_of_shard(reader, now);
+      if (find(reader.stream, reader.request.shard.stream) == nullptr) {
+        return end_lane(id, CloseCode::kGone, "the stream has been deleted");
+      }
+      // The close may have been taken back, and records have come since.
+      return children_of(reader).empty() ? watch(reader, now) : end_of_shard(reader, now);
     default:
       return;
   }

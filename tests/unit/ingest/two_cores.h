@@ -219,6 +219,13 @@ class TwoCores {
     ASSERT_TRUE(order(command, number, route(number).cell.raw()).has_value());
     route(number).open = false;
   }
+  // The close is taken back.
+  void reopen(std::uint32_t number) {
+    shard::CellCommand command;
+    command.kind = shard::CommandKind::kReopenShard;
+    ASSERT_TRUE(order(command, number, route(number).cell.raw()).has_value());
+    route(number).open = true;
+  }
   Result<> order(shard::CellCommand& command, std::uint32_t number, std::uint16_t cell) {
     start(command, number, cell);
     run_until([&] { return command.context == nullptr; });

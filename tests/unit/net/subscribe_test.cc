@@ -225,6 +225,20 @@ TEST_P(Subscriptions, ReadNoFurtherThanWhatIsLostIsTold) {
   EXPECT_EQ(again.told, "reset " + std::to_string(slow) + " kSlow; ");
 }
 
+TEST_P(Subscriptions, GoOnWhereACloseIsTakenBack) {
+  client_.store(shard(), {"a"});
+  const std::uint32_t lane = client_.subscribe(shard(), kHorizon);
+  client_.settle();
+  server_.cores.close(shard());
+  client_.wait(1'000);
+  EXPECT_EQ(client_.texts(lane), Texts{"a"});
+  server_.cores.reopen(shard());
+  client_.store(shard(), {"b"});
+  client_.wait(1'000);
+  EXPECT_EQ(client_.texts(lane), (Texts{"a", "b"}));
+  EXPECT_TRUE(client_.all(lane, MessageKind::kShardEnd).empty());
+}
+
 TEST_P(Subscriptions, OfADeletedStreamAreEnded) {
   client_.store(shard(), {"a"});
   const std::uint32_t tail = client_.subscribe(shard(), kLatest);
