@@ -153,6 +153,7 @@ class Conversation {
   [[nodiscard]] bool open_put(transport::IncomingMessage& incoming,
                               const proto::DecodedMessage& message, Nanos now);
   static void producer_opened(shard::ProducerRequest& request, Nanos now);
+  [[nodiscard]] bool shows_closed(const ProducerOperation& operation) const;
   void put_opened(std::uint32_t lane, std::uint64_t request, const storage::ProducerState& known,
                   bool closed);
   [[nodiscard]] bool put(transport::IncomingMessage& incoming, const proto::DecodedMessage& message,

@@ -93,7 +93,9 @@ void Conversation::producer_opened(shard::ProducerRequest& request, Nanos now) {
   auto& operation = *static_cast<ProducerOperation*>(request.context);
   Conversation& self = *operation.conversation;
   --self.under_way_;
-  if (request.outcome) {
+  if (request.closed && !self.shows_closed(operation)) {
+    self.fail(operation.lane, operation.asked, {.code = ErrorCode::kWrongShard});
+  } else if (request.outcome) {
     self.put_opened(operation.lane, operation.asked, request.state, request.closed);
   } else {
     self.fail(operation.lane, operation.asked, {.code = request.outcome.error().code});
@@ -101,6 +103,15 @@ void Conversation::producer_opened(shard::ProducerRequest& request, Nanos now) {
   self.peer_.session().release(operation.message);
   self.shared_.operations.producers.give(operation);
   self.serve(now);
+}
+
+// Until a map shows it, a close may be taken back, and what is stored is not final.
+bool Conversation::shows_closed(const ProducerOperation& operation) const {
+  const auto lane = lanes_.find(operation.lane);
+  const route::StreamRoute* stream =
+      lane == lanes_.end() ? nullptr : find(lane->second.name, lane->second.stream);
+  const route::ShardRoute* shard = stream == nullptr ? nullptr : stream->find(lane->second.shard);
+  return shard == nullptr || !shard->open;
 }
 
 // Of a closed shard too: batches are then told so, each for itself.

@@ -189,6 +189,17 @@ TEST(OpenPut, OfAClosedShardResolvesWhatWasInDoubt) {
   EXPECT_EQ(opening.open("s", 0, 8, 1), "kProducerUnknown");
 }
 
+// A split that is given up opens the shard again.
+TEST(OpenPut, OfAShardWhoseCloseNoMapShowsIsRefused) {
+  Opening opening;
+  EXPECT_EQ(opening.open("s", 0, 7, 1), "opened");
+  opening.server.data.close_unpublished("s", 0);
+  EXPECT_EQ(opening.open("s", 0, 7, 1), "kWrongShard");
+  EXPECT_EQ(opening.open("s", 0, 8, 1), "kWrongShard");
+  opening.server.data.split("s", 0, {.high = 1ULL << 62U, .low = 0});
+  EXPECT_EQ(opening.open("s", 0, 7, 1), "opened closed");
+}
+
 TEST(OpenPut, OfAClosedShardSaysSoWithoutAProducerToo) {
   Opening opening;
   opening.server.data.split("s", 0, {.high = 1ULL << 62U, .low = 0});
