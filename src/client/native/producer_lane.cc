@@ -63,7 +63,8 @@ void ProducerLane::open(Nanos now) {
   open_request_ = link.next_request();
   flatbuffers::FlatBufferBuilder table;
   const auto name = table.CreateString(engine_.settings().stream);
-  table.Finish(proto::CreateOpenPut(table, name, shard_.number.raw(), producer_, epoch_));
+  table.Finish(
+      proto::CreateOpenPut(table, name, shard_.number.raw(), producer_, epoch_, has_sent_));
   link.send(lane_, {.kind = MessageKind::kOpenPut, .request = open_request_}, table);
   ++engine_.counters().lanes_opened;
 }
@@ -105,6 +106,7 @@ void ProducerLane::send_more(Nanos now) {
     if (window_is_full()) return;
     if (batch.sequence == 0) batch.sequence = next_sequence_++;
     batch.request = engine_.link().next_request();
+    has_sent_ = true;
     ++under_way_;
     ++engine_.counters().batches_sent;
     engine_.link().send(

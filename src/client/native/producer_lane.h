@@ -119,6 +119,7 @@ class ProducerLane final : public LaneUser {
   StreamUid stream_;
   std::uint64_t producer_;
   std::uint32_t epoch_ = 1;
+  bool has_sent_ = false;  // a batch in this epoch: it is not to begin anew
   State state_ = State::kClosed;
   std::uint32_t lane_ = 0;
   std::uint64_t open_request_ = 0;

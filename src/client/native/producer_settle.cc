@@ -58,6 +58,7 @@ void ProducerLane::fresh_epoch() {
   PENSTOCK_ASSERT(under_way_ == 0);
   leave();
   ++epoch_;
+  has_sent_ = false;
   stored_ = 0;
   next_sequence_ = 1;
   for (ProducerBatch& batch : queue_) {
@@ -75,6 +76,7 @@ void ProducerLane::become_another() {
   give_up_doubt();
   producer_ = engine_.new_producer();
   epoch_ = 1;
+  has_sent_ = false;
   stored_ = 0;
   next_sequence_ = 1;
   for (ProducerBatch& batch : queue_) {

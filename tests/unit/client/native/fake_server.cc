@@ -376,7 +376,8 @@ void FakeConnection::open_put(std::uint32_t lane, const proto::DecodedMessage& m
   }
   FakeShard& shard = stream->second.shards.at(asked.shard());
   const bool known = shard.producers.contains(asked.producer());
-  if (!shard.route.open && (!known || shard.producers[asked.producer()].epoch != asked.epoch())) {
+  const bool resumes = !shard.route.open || asked.resume();
+  if (resumes && (!known || shard.producers[asked.producer()].epoch < asked.epoch())) {
     return fail(lane, request, {.code = ErrorCode::kProducerUnknown});
   }
   FakeShard::Producer& producer = shard.producers[asked.producer()];

@@ -335,6 +335,22 @@ TEST(Producer, WhatIsInDoubtWithAForgetfulServerIsUnknownAndNotSentAgain) {
   EXPECT_EQ(rig.stored(), "a c");
 }
 
+// Nothing has been answered yet that such a server could contradict.
+TEST(Producer, TheFirstBatchInDoubtWithAForgetfulServerIsNotStoredTwice) {
+  ProducerRig rig;
+  rig.begin_with(1);
+  rig.server.answer_delay_nanos = [] { return 50 * kNanosPerMilli; };
+  rig.put("k", "a");
+  rig.run(3);
+  rig.cut();
+  rig.server.forget_producers();
+  rig.put("k", "b");
+  rig.run(300);
+  EXPECT_EQ(rig.result("a"), "kUnknownOutcome");
+  EXPECT_EQ(rig.result("b"), "stored");
+  EXPECT_EQ(rig.stored(), "a b");
+}
+
 TEST(Producer, WhatAForgetfulServerRefusesGoesUnderANewName) {
   ProducerRig rig;
   rig.begin_with(1);
