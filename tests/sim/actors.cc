@@ -9,16 +9,12 @@
 
 namespace penstock::sim {
 
-namespace {
-
 std::string filler(drivers::SimRandom& random) {
   // Mostly small, some that need a block of their own.
   const std::uint64_t kind = random.below(2'000);
   const std::size_t bytes = kind == 0 ? 300'000 : kind < 100 ? 9'000 : random.below(300);
   return std::string(bytes, static_cast<char>('a' + random.below(26)));
 }
-
-}  // namespace
 
 // --- Writer ---------------------------------------------------------------------------------------
 

@@ -23,9 +23,15 @@ struct Stage {
   std::string stream;
   // The clock that expiry goes by, as the harness reckons it.
   std::int64_t retention_ms = 0;
+  bool strict = false;    // nothing but the power fails
+  bool calm = false;      // nothing fails any more
+  bool was_off = false;   // for hours: records may have expired
   bool quiet = false;     // actors finish what they do and start nothing more
   std::string refusal{};  // the last one that a writer got
+  std::vector<std::string> findings{};
 };
+
+[[nodiscard]] std::string filler(drivers::SimRandom& random);
 
 class Actor {
  public:
@@ -34,6 +40,10 @@ class Actor {
   virtual void poll(Nanos now, WallMillis wall) = 0;
   [[nodiscard]] virtual bool busy() const = 0;
   [[nodiscard]] virtual Nanos next_action() const = 0;
+  // When it has to be polled though nothing has arrived.
+  [[nodiscard]] virtual Nanos next_turn(bool quiet) const {
+    return busy() || quiet ? Nanos(INT64_MAX) : next_action();
+  }
   // The server is gone: what was in flight has an unknown outcome.
   virtual void lose_server() = 0;
 };

@@ -14,6 +14,7 @@ Life::Life(drivers::SimTime& time, drivers::SimStorage& storage, drivers::SimNet
     disks_.push_back(std::make_unique<drivers::SimDisk>(storage));
     disks_.push_back(std::make_unique<drivers::SimDisk>(storage));
     sockets_.push_back(std::make_unique<drivers::SimSocket>(network));
+    native_.push_back(std::make_unique<drivers::SimSocket>(network));
     waiters_.push_back(std::make_unique<drivers::SimWaiter>());
   }
 }
@@ -22,6 +23,7 @@ bool Life::boot(const server::Config& config, const server::Secrets& secrets, st
   server::Drivers drivers{volume_, clock_, entropy_, {}, nullptr};
   for (std::size_t i = 0; i < config.data_cpus.size(); ++i) {
     drivers.data.push_back({disks_[2 * i].get(), disks_[2 * i + 1].get(), sockets_[i].get()});
+    if (config.native.port != 0) drivers.data.back().native = native_[i].get();
   }
   auto made = server::Server::assemble(
       config, drivers,

@@ -44,6 +44,7 @@ class Life {
   drivers::SimEntropy entropy_;
   std::vector<std::unique_ptr<drivers::SimDisk>> disks_;
   std::vector<std::unique_ptr<drivers::SimSocket>> sockets_;
+  std::vector<std::unique_ptr<drivers::SimSocket>> native_;
   std::vector<std::unique_ptr<drivers::SimWaiter>> waiters_;
   std::unique_ptr<server::Server> server_;
   std::vector<runtime::Agent*> agents_;

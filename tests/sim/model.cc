@@ -24,8 +24,10 @@ bool sequence_less(std::string_view a, std::string_view b) {
   return a.size() != b.size() ? a.size() < b.size() : a < b;
 }
 
-void Model::sending(const std::string& data, const std::string& key, std::uint64_t writer) {
+void Model::sending(const std::string& data, const std::string& key, std::uint64_t writer,
+                    bool pipelined) {
   Attempt attempt;
+  if (pipelined) attempt.put = next_put_++;
   attempt.key = key;
   attempt.writer = writer;
   attempts_.emplace(data, std::move(attempt));
@@ -111,7 +113,7 @@ std::vector<std::string> Model::check(const std::vector<SeenShard>& shards) cons
       find(fmt::format("'{}' was acknowledged as {} of {}, and is {} of {}", data.substr(0, 40),
                        attempt.sequence, attempt.shard, place.record->sequence, place.shard->id));
     }
-    if (place.record->sequence == attempt.sequence) {
+    if (place.record->sequence == attempt.sequence && attempt.put == 0) {
       by_key[{attempt.writer, attempt.key}].push_back(&attempt);
     }
   }
@@ -127,6 +129,20 @@ std::vector<std::string> Model::check(const std::vector<SeenShard>& shards) cons
       if (positions[attempts[i - 1]] > positions[attempts[i]]) {
         find(fmt::format("key {} of writer {}: {} was acknowledged before {} and stands behind it",
                          key.second, key.first, attempts[i - 1]->sequence, attempts[i]->sequence));
+      }
+    }
+  }
+  // What is stored of a pipelining writer stands in the order of its calls, acknowledged or not.
+  std::map<std::pair<std::uint64_t, std::string_view>, std::vector<const Attempt*>> by_put;
+  for (const auto& [attempt, position_] : positions) {
+    if (attempt->put != 0) by_put[{attempt->writer, attempt->key}].push_back(attempt);
+  }
+  for (auto& [key, attempts] : by_put) {
+    std::ranges::sort(attempts, {}, &Attempt::put);
+    for (std::size_t i = 1; i < attempts.size(); ++i) {
+      if (positions[attempts[i - 1]] > positions[attempts[i]]) {
+        find(fmt::format("key {} of producer {}: put {} was called before {} and stands behind it",
+                         key.second, key.first, attempts[i - 1]->put, attempts[i]->put));
       }
     }
   }

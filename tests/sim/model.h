@@ -3,7 +3,8 @@
 //
 // Oracle     every acknowledged record once, at its number, unchanged, in order; nothing that was never
 //            sent, nothing that was certainly refused; unknown outcomes at most once an attempt; numbers
-//            rise; nothing expires early; what a reader saw once stays (nothing visible before durable)
+//            rise; nothing expires early; what a reader saw once stays (nothing visible before durable);
+//            where a writer pipelines, what is stored of a key stands in the order in which it was sent
 #pragma once
 
 #include <cstdint>
@@ -38,7 +39,9 @@ class Model {
   enum class Outcome : std::uint8_t { kUnknown, kAcknowledged, kRefused };
 
   // A record that is about to be sent. `data` is different for every attempt ever made.
-  void sending(const std::string& data, const std::string& key, std::uint64_t writer);
+  // `pipelined`: the writer does not wait for what it sent before, and keeps the order all the same.
+  void sending(const std::string& data, const std::string& key, std::uint64_t writer,
+               bool pipelined = false);
   void acknowledged(const std::string& data, const std::string& shard, const std::string& sequence,
                     std::int64_t wall_ms);
   void refused(const std::string& data);
@@ -52,6 +55,7 @@ class Model {
   // Compares with everything that can be read. Empty: all is well.
   [[nodiscard]] std::vector<std::string> check(const std::vector<SeenShard>& shards) const;
 
+  [[nodiscard]] bool loss_forgiven() const { return loss_forgiven_; }
   [[nodiscard]] std::size_t sent() const { return attempts_.size(); }
   [[nodiscard]] std::size_t acknowledged() const { return acknowledged_count_; }
 
@@ -63,11 +67,13 @@ class Model {
     std::string shard;
     std::string sequence;
     std::uint64_t order = 0;  // of acknowledgements
+    std::uint64_t put = 0;    // of sendings, where the writer pipelines; else 0
     std::int64_t at = 0;      // when acknowledged, on the clock that expiry goes by
   };
   std::unordered_map<std::string, Attempt> attempts_;                // by data
   std::map<std::pair<std::string, std::string>, std::string> seen_;  // (shard, sequence) → data
   std::uint64_t next_order_ = 1;
+  std::uint64_t next_put_ = 1;
   std::size_t acknowledged_count_ = 0;
   std::int64_t expired_before_ = INT64_MIN;
   bool loss_forgiven_ = false;

@@ -34,6 +34,7 @@ using penstock::sim::WorldResult;
 enum class Setting : std::uint8_t {
   kUsual,
   kAges,    // segments expire: machines that are off for long
+  kNative,  // always with clients of the native protocol
   kChurns,  // all of them do, between any two lives, and their few slots are soon in use again
 };
 
@@ -66,6 +67,10 @@ WorldOptions world(std::uint64_t seed, Setting setting) {
   WorldOptions options;
   options.seed = seed;
   if (setting == Setting::kUsual) return options;
+  if (setting == Setting::kNative) {
+    options.native_chance = 1;
+    return options;
+  }
   options.off_chance = 0.7;
   options.off_hours_max = 80;
   options.lives = 6;
@@ -81,8 +86,11 @@ WorldOptions world(std::uint64_t seed, Setting setting) {
 }
 
 void print_findings(std::uint64_t seed, Setting setting, const WorldResult& result) {
+  const std::string_view flag = setting == Setting::kChurns   ? " --churn"
+                                : setting == Setting::kNative ? " --native"
+                                                              : "";
   fmt::print("seed {}: {} findings; replay: sim_seeds{} --seed {}\n", seed, result.findings.size(),
-             setting == Setting::kChurns ? " --churn" : "", seed);
+             flag, seed);
   for (const std::string& finding : result.findings) fmt::print("  {}\n", finding);
 }
 
@@ -207,6 +215,7 @@ int main(int argc, char** argv) {
     if (argument == "--bug") bug_name = value();
     if (argument == "--bugs") bug_name = "all";
     if (argument == "--churn") setting = Setting::kChurns;
+    if (argument == "--native") setting = Setting::kNative;
   }
   if (replayed) return run_twice(*replayed, setting);
   if (told != 0) return tell(told, setting, bug_name);

@@ -4,6 +4,7 @@
 #include "tests/sim/actors.h"
 #include "tests/sim/life.h"
 #include "tests/sim/model.h"
+#include "tests/sim/native_actors.h"
 
 #include <fmt/format.h>
 
@@ -16,6 +17,9 @@ namespace penstock::sim {
 namespace {
 
 constexpr std::uint16_t kPort = 4568;
+constexpr std::uint16_t kNativePort = 4569;
+// A core's: messages that come in and those that go out, and sessions.
+constexpr std::uint64_t kNativeBudget = 100 * kMiB;
 constexpr std::int64_t kHour = 3'600 * kNanosPerSecond;
 
 // What kinds of things go wrong in this run. One kind at a time keeps the oracle sharp.
@@ -37,7 +41,8 @@ class World {
         stage_{model_, "fleet"} {
     config_ = server::dev_config("/sim", kPort - 1, true, 1);
     config_.https.port = 0;
-    config_.native.port = 0;
+    native_ = drivers::SimRandom(options.seed, "native").chance(options.native_chance);
+    config_.native.port = native_ ? kNativePort : 0;
     config_.admin.port = 0;
     config_.data_cpus.assign(options.data_cores, 0);
     config_.cells = static_cast<std::uint16_t>(options.data_cores + random_.below(2));
@@ -45,6 +50,10 @@ class World {
     config_.journal_size_min = 0;
     config_.journal_size_max = config_.slot_bytes * options.slots_max * config_.cells;
     config_.connections_max = 64;
+    if (native_) {
+      config_.sessions_max = 16;
+      config_.memory_budget += options.data_cores * kNativeBudget;
+    }
     credentials_ = {"AKIDSIM", "secret", "", config_.identity.region, "kinesis"};
     proto::Credential credential;
     credential.access_key_id = credentials_.access_key_id;
@@ -53,6 +62,7 @@ class World {
         std::make_shared<proto::CredentialSet>(std::vector<proto::Credential>{credential});
     started_ms_ = time_.wall().raw();
     stage_.retention_ms = started_ms_;
+    stage_.strict = weather_ == Weather::kPowerCuts;
     // A write that the disk called good and put nowhere is lost, whoever acknowledged it.
     if (weather_ == Weather::kLyingDisk) model_.forgive_loss();
   }
@@ -63,6 +73,16 @@ class World {
       const bool last = life + 1 == options_.lives;
       if (last) calm_down();
       if (!live(last)) break;
+    }
+    for (std::string& finding : stage_.findings) findings_.push_back(std::move(finding));
+    for (const NativeProducer* producer : producers_) {
+      harness_faults_["native_puts"] += producer->put();
+      harness_faults_["native_stored"] += producer->stored();
+      harness_faults_["native_batches_repeated"] += producer->repeated();
+      harness_faults_["native_deaths"] += producer->deaths();
+    }
+    for (const NativeSubscriber* subscriber : subscribers_) {
+      harness_faults_["native_deaths"] += subscriber->deaths();
     }
     WorldResult result;
     result.findings = findings_;
@@ -136,6 +156,21 @@ class World {
     }
     actors_.push_back(std::make_unique<Reader>(stage_, client(), options_.seed));
     actors_.push_back(std::make_unique<Administrator>(stage_, client(), options_.seed));
+    if (native_) make_native_actors();
+  }
+  void make_native_actors() {
+    const NativeSite site{time_, network_, kNativePort, credentials_.access_key_id,
+                          credentials_.secret_access_key};
+    const auto add = [this]<class Made>(std::vector<Made*>& list, std::unique_ptr<Made> made) {
+      list.push_back(made.get());
+      actors_.push_back(std::move(made));
+    };
+    for (std::uint32_t i = 0; i < options_.native_producers; ++i) {
+      add(producers_, std::make_unique<NativeProducer>(stage_, site, i, options_.seed));
+    }
+    for (std::uint32_t i = 0; i < options_.native_subscribers; ++i) {
+      add(subscribers_, std::make_unique<NativeSubscriber>(stage_, site, i, options_.seed));
+    }
   }
 
   // The last life has a good disk and a good clock: what is broken by then must show, what is not
@@ -256,6 +291,7 @@ class World {
         weather_ == Weather::kBitRot && storage_.powered() && booted && random_.chance(0.9);
     if (rots) {
       stage_.quiet = true;
+      if (native_) run_until(*life, 60 * kNanosPerSecond, [this] { return none_busy(); });
       run_until(*life, kNanosPerSecond, [] { return false; });
     }
     if (how == 1) {  // clean stop
@@ -334,7 +370,7 @@ class World {
     const std::int64_t hours = random_.between(options_.off_hours_min, options_.off_hours_max);
     time_.advance_to(time_.now() + hours * kHour);
     off_nanos_ += hours * kHour;
-    was_off_ = true;
+    was_off_ = stage_.was_off = true;
     ++harness_faults_["off_for_hours"];
   }
 
@@ -353,9 +389,7 @@ class World {
         Nanos next = std::min(end, life.next_deadline());
         if (const auto completion = storage_.next_completion()) next = std::min(next, *completion);
         if (const auto event = network_.next_event()) next = std::min(next, *event);
-        for (const auto& actor : actors_) {
-          if (!actor->busy() && !stage_.quiet) next = std::min(next, actor->next_action());
-        }
+        for (const auto& actor : actors_) next = std::min(next, actor->next_turn(stage_.quiet));
         time_.advance_to(std::max(next, time_.now() + 1'000));
       }
       on_nanos_ += time_.now() - before;
@@ -400,20 +434,39 @@ class World {
     run_until(life, kNanosPerSecond, [&] { return false; });
   }
 
+  [[nodiscard]] bool none_busy() const {
+    return std::ranges::none_of(actors_, [](const auto& actor) { return actor->busy(); });
+  }
+
+  // Every put has its result, and every subscriber gets to the end.
+  void finish_native(Life& life, const std::vector<SeenShard>& shards) {
+    for (const NativeProducer* producer : producers_) {
+      if (producer->busy()) findings_.emplace_back("puts of a native producer have no result");
+    }
+    run_until(life, 60 * kNanosPerSecond, [&] {
+      return std::ranges::all_of(
+          subscribers_, [&](const NativeSubscriber* reader) { return reader->caught_up(shards); });
+    });
+    if (weather_ == Weather::kBitRot && loss_named_) model_.forgive_loss();
+    for (NativeSubscriber* subscriber : subscribers_) subscriber->check(shards);
+  }
+
   // Faults have stopped. New records must be taken, and everything must read back.
   void finish(Life& life) {
     const std::size_t before = model_.acknowledged();
     network_.set_rates({.delay = 0.001, .split = 0.1});
+    stage_.calm = true;
     run_until(life, 5 * kNanosPerSecond, [&] { return false; });
     stage_.quiet = true;
-    run_until(life, 20 * kNanosPerSecond, [&] {
-      return std::ranges::none_of(actors_, [](const auto& actor) { return actor->busy(); });
-    });
+    run_until(life, (native_ ? 60 : 20) * kNanosPerSecond, [this] { return none_busy(); });
+    // What is unknown to its producer since its deadline passed may still be on its way.
+    if (native_) run_until(life, 10 * kNanosPerSecond, [] { return false; });
     if (weather_ == Weather::kPowerCuts && model_.acknowledged() == before) {
       findings_.push_back("no record was taken after the faults had stopped: " + stage_.refusal);
     }
     const std::vector<SeenShard> shards = read_all(life);
     if (!findings_.empty()) return;
+    if (native_) finish_native(life, shards);
     // Records live 24 h at least; nothing younger than that may be gone.
     if (was_off_) model_.expired_before(stage_.retention_ms + believed_ms_ - 24 * kMillisPerHour);
     if (weather_ == Weather::kBitRot && loss_named_) model_.forgive_loss();
@@ -519,6 +572,9 @@ class World {
   server::Secrets secrets_;
   proto::ClientCredentials credentials_;
   std::vector<std::unique_ptr<Actor>> actors_;
+  bool native_ = false;
+  std::vector<NativeProducer*> producers_;
+  std::vector<NativeSubscriber*> subscribers_;
   std::vector<std::string> findings_;
   std::map<std::string, std::uint64_t> harness_faults_;
   bool was_off_ = false;
