@@ -22,7 +22,9 @@ Cell::Cell(const storage::JournalOptions& options, storage::RecoveredCell recove
     ticket.placed.reserve(kPlacedPerBlock);
     ticket.marks.reserve(kMarksPerBlock);
   }
-  producers_.load(recovered.producers);
+  if (!storage::sabotaged(storage::Sabotage::kForgetProducers)) {
+    producers_.load(recovered.producers);
+  }
   for (const storage::ShardState& state : recovered.shards) {
     auto shard = std::make_unique<Shard>();
     shard->key = state.shard;

@@ -21,6 +21,7 @@ enum class Sabotage : std::uint32_t {
   kRecycleWithoutSnapshot,
   kOpenChildrenEarly,
   kVisibleBeforeDurable,
+  kForgetProducers,
 };
 
 #ifdef PENSTOCK_SABOTAGE

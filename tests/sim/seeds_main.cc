@@ -61,6 +61,7 @@ constexpr Bug kBugs[] = {
      Setting::kChurns},
     {"open-children-early", penstock::storage::Sabotage::kOpenChildrenEarly},
     {"visible-before-durable", penstock::storage::Sabotage::kVisibleBeforeDurable},
+    {"forget-producers", penstock::storage::Sabotage::kForgetProducers, false, Setting::kNative},
 };
 
 WorldOptions world(std::uint64_t seed, Setting setting) {
