@@ -1,6 +1,5 @@
-#include "tests/sim/native_actors.h"
-
 #include "proto/kinesis.h"
+#include "tests/sim/native_actors.h"
 
 #include <fmt/format.h>
 
@@ -66,10 +65,10 @@ void NativeProducer::put_some(Nanos now) {
   const std::uint64_t writer = 1'000 * (id_ + 1) + life_;
   for (const auto& [key, data] : texts) {
     stage_.model.sending(data, key, writer, true);
-    records.push_back({{.key = key, .data = std::as_bytes(std::span(data)), .hash = {}},
-                       call.deadline, [this, data, call](const Result<Stored>& result) {
-                         told(data, call, result);
-                       }});
+    records.push_back(
+        {{.key = key, .data = std::as_bytes(std::span(data)), .hash = {}},
+         call.deadline,
+         [this, data, call](const Result<Stored>& result) { told(data, call, result); }});
   }
   open_ += count;
   put_ += count;
@@ -79,8 +78,7 @@ void NativeProducer::put_some(Nanos now) {
   dying_ = random_.chance(0.005);
 }
 
-void NativeProducer::told(const std::string& data, const Call& call,
-                          const Result<Stored>& result) {
+void NativeProducer::told(const std::string& data, const Call& call, const Result<Stored>& result) {
   --open_;
   if (result) {
     ++stored_;
@@ -91,7 +89,10 @@ void NativeProducer::told(const std::string& data, const Call& call,
   const ErrorCode code = result.error().code;
   const auto find = [&](std::string_view what) {
     stage_.findings.push_back(
-        fmt::format("producer {} hears {} of '{}' {}", id_, name(code), data.substr(0, 40), what));
+        fmt::format("producer {} hears {} of '{}' {}; {} batches throttled, {} refused; {}", id_,
+                    name(code), data.substr(0, 40), what, engine_->counters().batches_throttled,
+                    engine_->counters().batches_refused,
+                    node_->link().open() ? "connected" : node_->link().problem()));
   };
   if (code == ErrorCode::kSequenceOld) return;  // stored, and nobody knows where
   if (code != ErrorCode::kUnknownOutcome) stage_.model.refused(data);

@@ -1,7 +1,6 @@
-#include "tests/sim/native_actors.h"
-
 #include "penstock/result.h"
 #include "proto/kinesis.h"
+#include "tests/sim/native_actors.h"
 
 #include <fmt/format.h>
 
@@ -69,9 +68,7 @@ void NativeSubscriber::begin(Nanos now) {
     on_progress(shard, point);
   };
   handlers.on_shard_end = [this](ShardNumber shard) { on_end(shard); };
-  handlers.on_problem = [this](ShardNumber shard, const Error& error) {
-    on_problem(shard, error);
-  };
+  handlers.on_problem = [this](ShardNumber shard, const Error& error) { on_problem(shard, error); };
   engine_ = std::make_unique<client::native::ConsumerEngine>(node_->link(), node_->maps(),
                                                              settings_, handlers, now);
 }
@@ -110,10 +107,10 @@ void NativeSubscriber::on_records(const Records& records) {
   for (const Record& record : records.records) {
     static_cast<void>(move_to(records.shard, record.index.raw()));
     ++progress.next;
-    stage_.model.seen(proto::shard_id(records.shard),
-                      {records.sequence_number(record), std::string(record.key),
-                       std::string(reinterpret_cast<const char*>(record.data.data()),
-                                   record.data.size())});
+    stage_.model.seen(
+        proto::shard_id(records.shard),
+        {records.sequence_number(record), std::string(record.key),
+         std::string(reinterpret_cast<const char*>(record.data.data()), record.data.size())});
   }
 }
 

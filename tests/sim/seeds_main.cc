@@ -82,6 +82,7 @@ WorldOptions world(std::uint64_t seed, Setting setting) {
   options.clock_faults = false;
   options.slots_max = 16;  // with 8, one long life in 200 filled them all
   options.data_cores = 1;
+  options.native_chance = 0;    // with three more producers one long life fills them, too
   options.disk_faults = false;  // recovery has nothing to complain of
   return options;
 }

@@ -464,6 +464,7 @@ class World {
     if (weather_ == Weather::kPowerCuts && model_.acknowledged() == before) {
       findings_.push_back("no record was taken after the faults had stopped: " + stage_.refusal);
     }
+    if (!stage_.refusal.empty()) tell("the last refusal: {}", stage_.refusal);
     const std::vector<SeenShard> shards = read_all(life);
     if (!findings_.empty()) return;
     if (native_) finish_native(life, shards);
