@@ -161,7 +161,8 @@ void Conversation::have_read(ReadOperation& reader, Nanos now) {
     return want_read(reader, now);
   }
   reader.bytes = reader.room();
-  if (reader.sink.used() > 0 || request.next > from) reader.by_time = false;
+  const bool moved = reader.sink.used() > 0 || request.next > from;
+  if (moved) reader.by_time = false;
   const bool lost = !request.outcome;
   if (!reader.subscription) {
     if (lost && reader.sink.used() == 0) {
@@ -170,12 +171,14 @@ void Conversation::have_read(ReadOperation& reader, Nanos now) {
       return drop(reader);
     }
     // What was passed over had expired, or came before the time that is meant.
-    const bool nothing = reader.sink.used() == 0 && request.millis_behind > 0;
+    const bool nothing = moved && reader.sink.used() == 0 && request.millis_behind > 0;
     return nothing ? want_read(reader, now) : answer_get(reader, now);
   }
   if (reader.sink.used() > 0) deliver(reader, now);
   if (lost) tell_loss(reader, from);
   if (request.at_end) return end_of_shard(reader, now);
+  // Never twice in a turn for nothing.
+  if (!moved && !lost) return wait_for(reader, ReadPhase::kLater, now);
   request.millis_behind > 0 || lost ? want_read(reader, now) : watch(reader, now);
 }
 
