@@ -53,8 +53,9 @@ void NativeProducer::put_some(Nanos now) {
   const std::size_t count = 1 + random_.below(12);
   std::vector<std::pair<std::string, std::string>> texts;
   for (std::size_t i = 0; i < count; ++i) {
-    texts.emplace_back(fmt::format("n{}-{}", id_, random_.below(7)),
-                       fmt::format("n{}.{}:{}:{}", id_, life_, counter_++, filler(random_)));
+    std::string key = fmt::format("n{}-{}", id_, random_.below(7));
+    std::string data = fmt::format("n{}.{}:{}:{}", id_, life_, counter_++, filler(random_));
+    texts.emplace_back(std::move(key), std::move(data));
   }
   std::vector<NewRecord> records;
   // Within seconds a segment may be late, and with it the answer.
