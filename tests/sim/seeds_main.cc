@@ -5,6 +5,7 @@
 //   sim_seeds --tell S [--bug NAME]      one seed, with what happens life by life
 //   sim_seeds --bug NAME [--seeds N]     a planted bug that must be found within N seeds (default 500)
 //   sim_seeds --bugs                     every planted bug of the whole-server simulation
+//   sim_seeds --native …                 in which clients of the native protocol always are; --kinesis: never
 //   sim_seeds --churn …                  in a world of few slots, used over and over (see below)
 //
 // A failure prints its seed; the same seed replays it.
@@ -33,9 +34,10 @@ using penstock::sim::WorldResult;
 // The world that a bug shows in.
 enum class Setting : std::uint8_t {
   kUsual,
-  kAges,    // segments expire: machines that are off for long
-  kNative,  // always with clients of the native protocol
-  kChurns,  // all of them do, between any two lives, and their few slots are soon in use again
+  kKinesis,  // never with clients of the native protocol: what the speed is measured in
+  kAges,     // segments expire: machines that are off for long
+  kNative,   // always with clients of the native protocol
+  kChurns,   // all of them do, between any two lives, and their few slots are soon in use again
 };
 
 // `passed_over`: `--bugs` does not ask for it. Behind the chain stand epoch, LSN, segment number and recovered
@@ -68,8 +70,8 @@ WorldOptions world(std::uint64_t seed, Setting setting) {
   WorldOptions options;
   options.seed = seed;
   if (setting == Setting::kUsual) return options;
-  if (setting == Setting::kNative) {
-    options.native_chance = 1;
+  if (setting == Setting::kNative || setting == Setting::kKinesis) {
+    options.native_chance = setting == Setting::kNative ? 1 : 0;
     return options;
   }
   options.off_chance = 0.7;
@@ -88,9 +90,10 @@ WorldOptions world(std::uint64_t seed, Setting setting) {
 }
 
 void print_findings(std::uint64_t seed, Setting setting, const WorldResult& result) {
-  const std::string_view flag = setting == Setting::kChurns   ? " --churn"
-                                : setting == Setting::kNative ? " --native"
-                                                              : "";
+  const std::string_view flag = setting == Setting::kChurns    ? " --churn"
+                                : setting == Setting::kNative  ? " --native"
+                                : setting == Setting::kKinesis ? " --kinesis"
+                                                               : "";
   fmt::print("seed {}: {} findings; replay: sim_seeds{} --seed {}\n", seed, result.findings.size(),
              flag, seed);
   for (const std::string& finding : result.findings) fmt::print("  {}\n", finding);
@@ -218,6 +221,7 @@ int main(int argc, char** argv) {
     if (argument == "--bugs") bug_name = "all";
     if (argument == "--churn") setting = Setting::kChurns;
     if (argument == "--native") setting = Setting::kNative;
+    if (argument == "--kinesis") setting = Setting::kKinesis;
   }
   if (replayed) return run_twice(*replayed, setting);
   if (told != 0) return tell(told, setting, bug_name);
