@@ -135,6 +135,8 @@ std::size_t write_verbatim_batch(std::span<std::byte> out, const BatchFields& fi
 Result<BatchShape> verify_batch(std::span<const std::byte> flat) {
   if (flat.size() > kPayloadMax) return fail(ErrorCode::kTooLarge);
   if (flat.size() % 8 != 0) return fail(ErrorCode::kMalformed);
+  // Its numbers are read where they lie.
+  if (reinterpret_cast<std::uintptr_t>(flat.data()) % 8 != 0) return fail(ErrorCode::kMalformed);
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(flat.data());
   flatbuffers::Verifier verifier(bytes, flat.size());
   if (!proto::VerifyBatchBuffer(verifier)) return fail(ErrorCode::kMalformed);

@@ -74,7 +74,7 @@ struct BatchShape {
 };
 
 // Whether the bytes, of any origin, are such a FlatBuffer as a batch holds: conditions 2 and 3 of
-// FORMAT.md §6. Errors kMalformed, kTooLarge.
+// FORMAT.md §6, at an address that is a multiple of 8. Errors kMalformed, kTooLarge.
 [[nodiscard]] Result<BatchShape> verify_batch(std::span<const std::byte> flat);
 
 // REQUIRES: i < shape.count, and the FlatBuffer is still there.
