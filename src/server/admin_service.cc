@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <iterator>
+#include <span>
 #include <utility>
 
 namespace penstock::server {
@@ -36,32 +37,40 @@ class Text {
   std::string_view name_;
 };
 
-void core_metrics(Text& text, const std::vector<CoreReport>& cores) {
-  struct Row {
-    std::string_view name;
-    std::string_view help;
-    std::uint64_t (*value)(const CoreReport&);
-  };
-  static constexpr Row kRows[] = {
-      {"penstock_core_turns_total", "Turns of the core's loop.",
-       [](const CoreReport& r) { return r.counters.turns; }},
-      {"penstock_core_busy_turns_total", "Turns that found something to do.",
-       [](const CoreReport& r) { return r.counters.busy_turns; }},
-      {"penstock_put_requests_total", "Puts that came in on the core.",
-       [](const CoreReport& r) { return r.counters.puts; }},
-      {"penstock_get_requests_total", "Reads that came in on the core.",
-       [](const CoreReport& r) { return r.counters.reads; }},
-      {"penstock_core_parcels_total", "Parts of puts sent to the core that owns the shard.",
-       [](const CoreReport& r) { return r.counters.parcels_sent; }},
-      {"penstock_rerouted_records_total", "Records that met a closing shard and went again.",
-       [](const CoreReport& r) { return r.counters.entries_rerouted; }},
-  };
-  for (const Row& row : kRows) {
-    text.metric(row.name, "counter", row.help);
+struct CoreRow {
+  std::string_view name;
+  std::string_view type;
+  std::string_view help;
+  std::uint64_t (*value)(const CoreReport&);
+};
+
+void write_rows(Text& text, const std::vector<CoreReport>& cores, std::span<const CoreRow> rows) {
+  for (const CoreRow& row : rows) {
+    text.metric(row.name, row.type, row.help);
     for (const CoreReport& core : cores) {
       text.sample(fmt::format("core=\"{}\"", core.id.raw()), row.value(core));
     }
   }
+}
+
+void core_metrics(Text& text, const std::vector<CoreReport>& cores) {
+  static constexpr CoreRow kRows[] = {
+      {"penstock_core_turns_total", "counter", "Turns of the core's loop.",
+       [](const CoreReport& r) { return r.counters.turns; }},
+      {"penstock_core_busy_turns_total", "counter", "Turns that found something to do.",
+       [](const CoreReport& r) { return r.counters.busy_turns; }},
+      {"penstock_put_requests_total", "counter", "Puts that came in on the core.",
+       [](const CoreReport& r) { return r.counters.puts; }},
+      {"penstock_get_requests_total", "counter", "Reads that came in on the core.",
+       [](const CoreReport& r) { return r.counters.reads; }},
+      {"penstock_core_parcels_total", "counter",
+       "Parts of puts sent to the core that owns the shard.",
+       [](const CoreReport& r) { return r.counters.parcels_sent; }},
+      {"penstock_rerouted_records_total", "counter",
+       "Records that met a closing shard and went again.",
+       [](const CoreReport& r) { return r.counters.entries_rerouted; }},
+  };
+  write_rows(text, cores, kRows);
   http::write_metrics(
       cores.size(), [&](std::size_t i) -> const http::FrontDoorCounters& { return cores[i].front; },
       [&](std::string_view name, std::string_view type, std::string_view help) {
@@ -76,13 +85,7 @@ void core_metrics(Text& text, const std::vector<CoreReport>& cores) {
 
 // An operation is there with its successes from the start, so that rates begin at 0.
 void native_metrics(Text& text, const std::vector<CoreReport>& cores) {
-  struct Row {
-    std::string_view name;
-    std::string_view type;
-    std::string_view help;
-    std::uint64_t (*value)(const CoreReport&);
-  };
-  static constexpr Row kRows[] = {
+  static constexpr CoreRow kRows[] = {
       {"penstock_native_sessions_total", "counter", "Native sessions accepted.",
        [](const CoreReport& r) { return r.native.sessions; }},
       {"penstock_native_sessions_open", "gauge", "Native sessions open now.",
@@ -124,12 +127,7 @@ void native_metrics(Text& text, const std::vector<CoreReport>& cores) {
        "Readers ended because the client did not take what it asked for.",
        [](const CoreReport& r) { return r.native.readers_slow; }},
   };
-  for (const Row& row : kRows) {
-    text.metric(row.name, row.type, row.help);
-    for (const CoreReport& core : cores) {
-      text.sample(fmt::format("core=\"{}\"", core.id.raw()), row.value(core));
-    }
-  }
+  write_rows(text, cores, kRows);
 }
 
 void kinesis_metrics(Text& text, const std::vector<CoreReport>& cores) {
