@@ -41,15 +41,12 @@ void Conversation::ask(ReadOperation& reader, ReadStep step, Nanos now) {
   if (step == ReadStep::kWatch) {
     request.wait_until = reader.subscription ? runtime::kNever : reader.until;
   }
+  // Where it resolves, it begins as it was asked to.
   if (step != ReadStep::kResolve) {
     request.start = reader.by_time ? shard::ReadStart::kTimestamp : shard::ReadStart::kIndex;
-    request.index = reader.at;
-    request.timestamp = reader.time;
-  } else if (reader.by_time) {
-    request.timestamp = reader.time;
-  } else {
-    request.index = reader.at;
   }
+  request.index = reader.at;
+  request.timestamp = reader.time;
   ++under_way_;
   shared_.data.read(request, now);
 }

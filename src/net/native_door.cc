@@ -1,7 +1,6 @@
 #include "net/native_door.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 namespace penstock::net {
