@@ -5,14 +5,9 @@
 //   native_cost [--record 116] [--per-batch 500] [--in-flight 8] [--shards 1] [--md5 0] [--rounds 100]
 //
 // bench/instruction_gate.py runs it and compares with bench/baseline.json.
-#include "bench/support/in_process.h"
-#include "bench/support/instant_disk.h"
+#include "bench/support/instant_process.h"
 #include "bench/support/memory_socket.h"
 #include "bench/support/native_peer.h"
-#include "drivers/clock/sim/sim_clock.h"
-#include "drivers/disk/sim/sim_disk.h"
-#include "drivers/disk/sim/sim_storage.h"
-#include "drivers/entropy/sim_entropy.h"
 #include "net/native_door.h"
 
 #include <fmt/format.h>
@@ -50,21 +45,9 @@ int main(int argc, char** argv) {
     if (name == "--md5") load.md5 = value != 0;
     if (name == "--rounds") rounds = static_cast<int>(value);
   }
-  bench::InProcessOptions options;
-  options.shards = load.shards;
-  options.slot_bytes = 32 * kMiB;
-  options.slots = 4;
-  drivers::SimTime time;
-  drivers::SimStorageOptions storage_options;
-  storage_options.verify_buffers = false;
-  drivers::SimStorage storage(time, storage_options, 1);
-  drivers::SimVolume volume(storage);
-  bench::InstantDisk writes;
-  bench::InstantDisk reads;
-  drivers::SimClock clock(time);
-  drivers::SimEntropy entropy(1);
-  bench::InProcess process(volume, writes, reads, clock, entropy, options,
-                           [&] { time.advance_to(time.now() + 1'000); });
+  bench::InstantProcess instant(load.shards);
+  bench::InProcess& process = instant.process;
+  drivers::SimClock& clock = instant.clock;
   const proto::Credential credential{"AKIABENCH", "secret"};
   net::NativeOptions native;
   native.credentials =
@@ -89,7 +72,7 @@ int main(int argc, char** argv) {
     while (peer.under_way() > 0) {
       i < 0 ? turn([&] { process.turn(); }) : turn([&] { bench::serving(process); });
     }
-    time.advance_to(time.now() + kNanosPerMilli);
+    instant.time.advance_to(instant.time.now() + kNanosPerMilli);
   }
   const std::uint64_t warm = std::uint64_t{10} * load.in_flight * load.per_batch;
   fmt::print("{{\"records\":{},\"failed\":{}}}\n", peer.records() - warm, peer.failed());

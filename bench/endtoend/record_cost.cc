@@ -8,12 +8,8 @@
 //   record_cost [--record 116] [--per-put 500] [--in-flight 1] [--shards 1] [--md5 0] [--rounds 100]
 //
 // bench/instruction_gate.py runs it and compares with bench/baseline.json.
-#include "bench/support/instant_disk.h"
+#include "bench/support/instant_process.h"
 #include "bench/support/put_generator.h"
-#include "drivers/clock/sim/sim_clock.h"
-#include "drivers/disk/sim/sim_disk.h"
-#include "drivers/disk/sim/sim_storage.h"
-#include "drivers/entropy/sim_entropy.h"
 
 #include <fmt/format.h>
 
@@ -35,7 +31,7 @@ __attribute__((noinline)) void settling(PutGenerator& generator, InProcess& proc
 
 int main(int argc, char** argv) {
   using namespace penstock;
-  bench::InProcessOptions options;
+  std::uint32_t shards = 1;
   bench::PutLoad load;
   load.record_bytes = 116;  // 100 of data, 16 of key
   load.in_flight = 1;
@@ -46,29 +42,19 @@ int main(int argc, char** argv) {
     if (name == "--record") load.record_bytes = value;
     if (name == "--per-put") load.per_put = value;
     if (name == "--in-flight") load.in_flight = value;
-    if (name == "--shards") options.shards = value;
+    if (name == "--shards") shards = value;
     if (name == "--md5") load.hash_keys = value != 0;
     if (name == "--rounds") rounds = static_cast<int>(value);
   }
-  options.slot_bytes = 32 * kMiB;
-  options.slots = 4;
-  drivers::SimTime time;
-  drivers::SimStorageOptions storage_options;
-  storage_options.verify_buffers = false;
-  drivers::SimStorage storage(time, storage_options, 1);
-  drivers::SimVolume volume(storage);
-  bench::InstantDisk writes;
-  bench::InstantDisk reads;
-  drivers::SimClock clock(time);
-  drivers::SimEntropy entropy(1);
-  bench::InProcess process(volume, writes, reads, clock, entropy, options,
-                           [&] { time.advance_to(time.now() + 1'000); });
-  bench::PutGenerator generator(process, options.shards, load);
+  bench::InstantProcess instant(shards);
+  bench::InProcess& process = instant.process;
+  drivers::SimClock& clock = instant.clock;
+  bench::PutGenerator generator(process, shards, load);
   const auto blocks_before = process.journal().blocks;
   for (int i = 0; i < rounds; ++i) {
     bench::placing(generator, process, clock.now());
     bench::settling(generator, process);
-    time.advance_to(time.now() + kNanosPerMilli);
+    instant.time.advance_to(instant.time.now() + kNanosPerMilli);
   }
   fmt::print("{{\"records\":{},\"blocks\":{},\"failed\":{}}}\n", generator.stored(),
              process.journal().blocks - blocks_before, generator.failed());
