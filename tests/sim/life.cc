@@ -81,9 +81,10 @@ bool Life::any_cell_fenced() const {
 std::string Life::describe_cells(std::size_t core) const {
   std::string text;
   for (const auto& cell : server_->data_core(core).core().cells()) {
-    text += fmt::format("cell {}{}{} {} slots free, ", cell->id().raw(),
+    const auto& journal = cell->journal_metrics();
+    text += fmt::format("cell {}{}{}: {} segments, {} slots free, ", cell->id().raw(),
                         cell->quiet() ? "" : " not quiet", cell->fenced() ? " fenced" : "",
-                        cell->journal_metrics().slots_free);
+                        journal.segments, journal.slots_free);
   }
   return text;
 }

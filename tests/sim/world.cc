@@ -48,7 +48,9 @@ class World {
     config_.cells = static_cast<std::uint16_t>(options.data_cores + random_.below(2));
     config_.slot_bytes = 1 * kMiB;  // the smallest: many segments
     config_.journal_size_min = 0;
-    config_.journal_size_max = config_.slot_bytes * options.slots_max * config_.cells;
+    // The clients of the native protocol put so much more that a usual cell would be full in the end.
+    const std::uint32_t slots = native_ ? options.slots_max * 3 : options.slots_max;
+    config_.journal_size_max = config_.slot_bytes * slots * config_.cells;
     config_.connections_max = 64;
     if (native_) {
       config_.sessions_max = 16;
@@ -147,6 +149,11 @@ class World {
     tell("recovered: {} blocks scanned, {} torn, {} quarantined", report.blocks_scanned,
          report.torn_blocks, report.quarantined_blocks);
     for (const std::string& note : report.notes) tell("  {}", note);
+  }
+  void tell_cells(Life& life) {
+    for (std::size_t i = 0; i < life.server().data_cores(); ++i) {
+      tell("core {}: {}", i, life.describe_cells(i));
+    }
   }
 
   void make_actors() {
@@ -319,9 +326,7 @@ class World {
       if (storage_.powered()) storage_.cut_power();
       ++harness_faults_["power_cut"];
     }
-    for (std::size_t i = 0; booted && i < life->server().data_cores(); ++i) {
-      tell("core {}: {}", i, life->describe_cells(i));
-    }
+    if (booted) tell_cells(*life);
     tell("end: {}, {} acknowledged",
          how == 1   ? "clean stop"
          : how == 2 ? "kill"
@@ -465,6 +470,7 @@ class World {
       findings_.push_back("no record was taken after the faults had stopped: " + stage_.refusal);
     }
     if (!stage_.refusal.empty()) tell("the last refusal: {}", stage_.refusal);
+    tell_cells(life);
     const std::vector<SeenShard> shards = read_all(life);
     if (!findings_.empty()) return;
     if (native_) finish_native(life, shards);
