@@ -30,11 +30,8 @@ void ConsumerEngine::on_map(const std::shared_ptr<const StreamMap>& map, Nanos n
   for (const route::ShardRoute& shard : map->route.shards) add(shard, first);
   std::vector<ShardReader*> gone;
   for (const auto& [number, reader] : readers_) {
-    // A child that only its parent's end has told of may be younger than the map.
-    const bool younger = map->route.shards.empty() || number > map->route.shards.back().number;
-    if (!younger && !reader->ended() && map->route.find(number) == nullptr) {
-      gone.push_back(reader.get());
-    }
+    const bool listed = map->route.find(number) != nullptr;
+    if (!listed && !younger_than_map(number) && !reader->ended()) gone.push_back(reader.get());
   }
   for (ShardReader* reader : gone) reader->vanish(now);
   tick(now);
@@ -68,10 +65,16 @@ void ConsumerEngine::add(const route::ShardRoute& shard, bool first_map) {
   readers_.emplace(shard.number, std::move(reader));
 }
 
+bool ConsumerEngine::younger_than_map(ShardNumber shard) const {
+  if (map_ == nullptr || shard == route::kNoShard) return false;
+  return map_->route.shards.empty() || shard > map_->route.shards.back().number;
+}
+
 bool ConsumerEngine::may_be_read(const ShardReader& reader) const {
   const auto done = [this](ShardNumber parent) {
     const auto at = readers_.find(parent);
-    return at == readers_.end() || at->second->ended();
+    if (at != readers_.end()) return at->second->ended();
+    return !younger_than_map(parent);  // otherwise it expired, or there is none
   };
   return !reader.ended() && done(reader.shard().parent) && done(reader.shard().adjacent_parent);
 }
@@ -93,11 +96,14 @@ Nanos ConsumerEngine::next_deadline() const {
 }
 
 void ConsumerEngine::on_end(ShardNumber shard, const std::vector<route::ShardRoute>& children,
-                            Nanos) {
+                            Nanos now) {
   ++counters_.shards_ended;
   if (!stopped_ && handlers_.on_shard_end) handlers_.on_shard_end(shard);
-  // The map with them may be on its way.
-  for (const route::ShardRoute& child : children) add(child, false);
+  // The map with them may be on its way; and only it knows another parent that is younger than the last map.
+  for (const route::ShardRoute& child : children) {
+    add(child, false);
+    if (younger_than_map(child.number)) need_newer_map(now);
+  }
 }
 
 void ConsumerEngine::need_newer_map(Nanos now) {

@@ -71,6 +71,8 @@ class ConsumerEngine final : public LinkUser, public MapUser {
 
  private:
   void add(const route::ShardRoute& shard, bool first_map);
+  // Known from its parent's end or from its child alone, so far.
+  [[nodiscard]] bool younger_than_map(ShardNumber shard) const;
   [[nodiscard]] bool may_be_read(const ShardReader& reader) const;
   [[nodiscard]] bool follows_what_is_read(const route::ShardRoute& shard) const;
 

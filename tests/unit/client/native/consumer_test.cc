@@ -152,6 +152,27 @@ TEST_P(Consumers, FollowASplitThatComesWhileTheyRead) {
   EXPECT_EQ(rig_.ended, std::vector<std::uint32_t>{0});
 }
 
+TEST_P(Consumers, WaitForAParentThatTheMapDoesNotHaveYet) {
+  rig_.server.create("s", 2);
+  rig_.begin();
+  rig_.run(10);
+  rig_.lag = true;
+  rig_.server.tells = false;
+  for (int i = 0; i < 50; ++i) rig_.store("of 1", {""});
+  rig_.server.split("s", 1);
+  for (int i = 0; i < 20; ++i) rig_.store("key " + std::to_string(i), {"parent"});
+  rig_.server.merge("s", 0, 2);
+  for (int i = 0; i < 20; ++i) rig_.store("key " + std::to_string(i), {"child"});
+  // 0 ends long before 1, and tells of 4, the other parent of which is a child of 1.
+  rig_.server.delivery_records = 1;
+  rig_.run(GetParam() ? 8'000 : 500);
+  ASSERT_EQ(rig_.read.size(), 90U);
+  std::map<std::string, std::string> of_key;
+  for (const auto& [key, data] : rig_.read) of_key[key] += data;
+  of_key.erase("of 1");
+  for (const auto& [key, all] : of_key) EXPECT_EQ(all, "parentchild") << key;
+}
+
 TEST_P(Consumers, GoOnFromCheckpoints) {
   rig_.server.create("s", 1);
   rig_.store("k", {"a", "b"});

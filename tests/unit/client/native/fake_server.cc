@@ -142,6 +142,7 @@ void FakeServer::forget_producers() {
 
 void FakeServer::reshaped() {
   ++epoch;
+  if (!tells) return;
   for (FakeConnection* connection : connections) connection->map_changed();
 }
 

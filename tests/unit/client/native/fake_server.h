@@ -90,6 +90,8 @@ class FakeServer {
   std::int64_t wall_ms = 1'700'000'000'000;
   std::size_t delivery_records = 1'000'000;  // of one Delivery
 
+  bool tells = true;  // clients of a new epoch; otherwise it is as if that were on its way for long
+
   std::uint64_t credit_seen = 0;  // the most that a subscription ever had
 
   // Told of each batch; a refusal is answered and nothing stored.
