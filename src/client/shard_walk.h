@@ -2,7 +2,8 @@
 // last of its parents.
 //
 // Shape      a shard is known, then taken (once), then finished. It may be taken when every parent that
-//            is known is finished; parents nobody knows (expired, or not asked for) do not hold it up
+//            is known is finished. Parents nobody knows (expired, or not asked for) do not hold it up, but those
+//            that came after the last listing do
 // Owner      whoever locks it; no I/O
 #pragma once
 
@@ -25,6 +26,11 @@ class ShardWalk {
 
   // A shard known already stays as it is.
   void add(const std::string& id, std::vector<std::string> parents, Position from);
+  // Of shards up to this one, those that are there and asked for have been added.
+  void know_up_to(const std::string& id);
+  [[nodiscard]] bool is_news(const std::string& id) const { return id > newest_; }
+  // A shard waits for a parent that only another listing can tell of.
+  [[nodiscard]] bool wants_listing() const;
   // The next shard that may be read from now on, in order of ids.
   [[nodiscard]] std::optional<Start> take();
   // Everything of it was read.
@@ -42,6 +48,7 @@ class ShardWalk {
     State state = State::kKnown;
   };
   std::map<std::string, Shard> shards_;
+  std::string newest_;
   std::size_t reading_ = 0;
   std::size_t waiting_ = 0;
 };

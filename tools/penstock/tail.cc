@@ -26,6 +26,7 @@ using client::RecordView;
 // A shard answers five reads a second; an empty one is asked again after this.
 constexpr std::chrono::milliseconds kPollInterval{210};
 constexpr std::uint32_t kPageLimit = 10'000;
+constexpr const char* kEveryShard = "~";  // behind every id
 
 struct Options {
   std::string stream;
@@ -122,6 +123,8 @@ Ended Tail::add_shards(const Position& from) {
     if (from.kind == Position::Kind::kLatest && !shard.open()) continue;
     walk_.add(shard.id, {shard.parent, shard.adjacent_parent}, from);
   }
+  for (const auto& shard : *shards) walk_.know_up_to(shard.id);
+  if (!only.empty()) walk_.know_up_to(kEveryShard);  // other parents are not asked for
   if (known) return Exit::kDone;
   Problem problem{Exit::kNotFound, number(ErrorCode::kNotFound), failing(), {}};
   problem.found("no shard " + only).mend("penstock stream describe " + options_.stream);
@@ -179,14 +182,18 @@ Ended Tail::step(Reader& reader) {
 Ended Tail::finish(const Reader& reader, const PageEnd& page) {
   walk_.finish(reader.shard);
   for (const auto& child : page.children) walk_.add(child.id, child.parents, Position{});
-  if (!page.children.empty()) return Exit::kDone;
-  // A service that does not name the children: they are those that name this parent.
+  if (!page.children.empty() && !walk_.wants_listing()) return Exit::kDone;
+  // A service that does not name the children: they are those that name this parent. Or one of them has
+  // another parent that came after the last listing.
   const auto shards = client::list_shards(client_, options_.stream);
   if (!shards) return std::unexpected(problem_of(shards.error(), failing()));
   for (const auto& shard : *shards) {
-    if (shard.parent != reader.shard && shard.adjacent_parent != reader.shard) continue;
+    const bool child = shard.parent == reader.shard || shard.adjacent_parent == reader.shard;
+    if (!child && !walk_.is_news(shard.id)) continue;
     walk_.add(shard.id, {shard.parent, shard.adjacent_parent}, Position{});
   }
+  for (const auto& shard : *shards) walk_.know_up_to(shard.id);
+  for (const auto& child : page.children) walk_.know_up_to(child.id);
   return Exit::kDone;
 }
 

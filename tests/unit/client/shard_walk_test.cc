@@ -47,7 +47,42 @@ TEST(ShardWalk, AMergesChildWaitsForBothParents) {
 TEST(ShardWalk, ParentsNobodyKnowsDoNotHold) {
   ShardWalk walk;
   walk.add("7", {"3", "4"}, {});
+  walk.know_up_to("7");
   EXPECT_EQ(walk.take()->id, "7");
+}
+
+TEST(ShardWalk, AParentYoungerThanTheListingHoldsUntilTheNextOne) {
+  ShardWalk walk;
+  walk.add("0", {}, {});
+  walk.add("1", {}, {});
+  walk.know_up_to("1");
+  EXPECT_EQ(walk.take()->id, "0");
+  walk.finish("0");
+  walk.add("3", {"0", "2"}, {});  // 2 is a child of 1
+  EXPECT_TRUE(walk.wants_listing());
+  EXPECT_EQ(walk.take()->id, "1");
+  EXPECT_FALSE(walk.take());
+  walk.add("2", {"1"}, {});
+  walk.know_up_to("3");
+  EXPECT_FALSE(walk.wants_listing());
+  EXPECT_FALSE(walk.take());
+  walk.finish("1");
+  EXPECT_EQ(walk.take()->id, "2");
+  EXPECT_FALSE(walk.take());
+  walk.finish("2");
+  EXPECT_EQ(walk.take()->id, "3");
+}
+
+TEST(ShardWalk, AParentThatTheNextListingDoesNotHaveIsGone) {
+  ShardWalk walk;
+  walk.add("0", {}, {});
+  walk.know_up_to("0");
+  EXPECT_TRUE(walk.take());
+  walk.finish("0");
+  walk.add("3", {"0", "2"}, {});
+  EXPECT_FALSE(walk.take());
+  walk.know_up_to("3");
+  EXPECT_EQ(walk.take()->id, "3");
 }
 
 TEST(ShardWalk, AGrandchildWaitsForAParentThatWasNotTakenYet) {

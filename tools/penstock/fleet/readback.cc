@@ -19,18 +19,35 @@ Readback::Readback(std::string stream, client::ClientOptions options, Ledger& le
 }
 
 client::Outcome<> Readback::run(std::uint32_t threads) {
-  {
-    client::KinesisClient client(options_);
-    const auto shards = client::list_shards(client, stream_);
-    if (!shards) return std::unexpected(shards.error());
-    for (const auto& shard : *shards)
-      walk_.add(shard.id, {shard.parent, shard.adjacent_parent}, {});
-  }
+  client::KinesisClient client(options_);
+  if (auto listed = list(client); !listed) return listed;
   std::vector<std::jthread> workers;
   for (std::uint32_t i = 0; i < threads; ++i) workers.emplace_back([this] { work(); });
   workers.clear();
   if (failure_) return std::unexpected(std::move(*failure_));
   return {};
+}
+
+// All shards, from the horizon on: those that are known stay as they are.
+client::Outcome<> Readback::list(client::KinesisClient& client) {
+  const auto shards = client::list_shards(client, stream_);
+  if (!shards) return std::unexpected(shards.error());
+  for (const auto& shard : *shards) {
+    walk_.add(shard.id, {shard.parent, shard.adjacent_parent}, {});
+    walk_.know_up_to(shard.id);
+  }
+  return {};
+}
+
+// Those of a shard that was read. Where one has another parent that came after the last listing, that is
+// asked for: rare enough to let the others wait.
+client::Outcome<> Readback::add(client::KinesisClient& client,
+                                const std::vector<client::ChildShard>& children) {
+  for (const auto& child : children) walk_.add(child.id, child.parents, {});
+  if (!walk_.wants_listing()) return {};
+  auto listed = list(client);
+  for (const auto& child : children) walk_.know_up_to(child.id);
+  return listed;
 }
 
 void Readback::work() {
@@ -47,11 +64,9 @@ void Readback::work() {
     lock.unlock();
     auto children = read_shard(client, *start);
     lock.lock();
-    if (children) {
-      for (auto& child : *children) walk_.add(child.id, std::move(child.parents), {});
-    } else if (!failure_) {
-      failure_ = std::move(children.error());
-    }
+    auto added = children ? add(client, *children)
+                          : client::Outcome<>(std::unexpected(std::move(children.error())));
+    if (!added && !failure_) failure_ = std::move(added.error());
     walk_.finish(start->id);
     changed_.notify_all();
   }

@@ -27,6 +27,10 @@ class Readback {
 
  private:
   void work();
+  // REQUIRES: locked, or no worker yet; so for the next.
+  client::Outcome<> list(client::KinesisClient& client);
+  client::Outcome<> add(client::KinesisClient& client,
+                        const std::vector<client::ChildShard>& children);
   client::Outcome<std::vector<client::ChildShard>> read_shard(
       client::KinesisClient& client, const client::ShardWalk::Start& start);
 
