@@ -110,7 +110,8 @@ void Conversation::watched(ReadOperation& reader, Nanos now) {
   }
   if (request.at_end) return end_of_shard(reader, now);
   if (cut_short) return wait_for(reader, ReadPhase::kLater, now);
-  const bool quiet = reader.step == ReadStep::kWatch && lanes_.at(reader.lane).queued == 0;
+  // A subscriber hears at the beginning, too, that it has everything.
+  const bool quiet = reader.step == ReadStep::kResolve || lanes_.at(reader.lane).queued == 0;
   if (quiet && peer_.session().credit(reader.lane) > 0) deliver(reader, now);
   watch(reader, now);
 }

@@ -230,6 +230,8 @@ class Reader : public NativeClient {
     std::optional<std::uint64_t> next;
     for (const Heard* one : all(lane, proto::MessageKind::kDelivery)) {
       const auto& said = one->as<proto::Delivered>();
+      // Before a time that is to come, records are passed over.
+      if (texts.empty() && said.from() == said.next()) continue;
       EXPECT_EQ(said.from(), next.value_or(said.from())) << "a gap";
       next = said.next();
       append(texts, *one, said.from(), said.next());

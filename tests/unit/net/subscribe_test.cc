@@ -53,6 +53,22 @@ TEST_P(Subscriptions, GiveWhatIsThereAndWhatComes) {
   EXPECT_EQ(client_.told, "");
 }
 
+TEST_P(Subscriptions, SayWhereTheyBeginThatThereIsNothing) {
+  client_.store(shard(), {"a"});
+  const std::uint32_t horizon = client_.subscribe(shard(), kHorizon);
+  const std::uint32_t latest = client_.subscribe(shard(), kLatest);
+  client_.settle();
+  client_.wait(100);
+  const auto told = client_.all(latest, MessageKind::kDelivery);
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_TRUE(told[0]->message.attachment.empty());
+  EXPECT_EQ(told[0]->as<proto::Delivered>().from(), 1U);
+  EXPECT_EQ(told[0]->as<proto::Delivered>().next(), 1U);
+  EXPECT_EQ(told[0]->as<proto::Delivered>().millis_behind(), 0);
+  // Where there is something, that tells it.
+  EXPECT_EQ(client_.all(horizon, MessageKind::kDelivery).size(), 1U);
+}
+
 TEST_P(Subscriptions, OfTwoGetTheSameBytes) {
   Reader other(server_);
   const std::uint32_t one = client_.subscribe(shard(), kHorizon);
