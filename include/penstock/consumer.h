@@ -75,6 +75,8 @@ struct ConsumerOptions {
   // Of shards that have no checkpoint and whose parents have none; children of shards that are read begin at their
   // first record.
   StartAt start;
+  // Begin with these alone, and follow their children. Empty: with all that the stream has.
+  std::vector<ShardNumber> shards;
   Checkpoints checkpoints;
   std::uint64_t credit_bytes = 4 * kMiB;      // of a shard, ahead of the callback
   std::uint32_t delivery_bytes = 256 * kKiB;  // aimed at, of one delivery
@@ -83,6 +85,8 @@ struct ConsumerOptions {
   std::chrono::milliseconds poll_wait{5'000};  // how long such a Get waits for records
   std::function<void(const Records&)> on_records;
   std::function<void(ShardNumber)> on_shard_end;
+  // Once: every shard that it reads was handed on to its end, or up to what was its newest record then.
+  std::function<void()> on_caught_up;
   std::function<void(ShardNumber, const Error&)> on_problem;
 };
 

@@ -20,6 +20,7 @@ struct Consumer::Impl final : client::native::Agent {
       : client(std::move(the_client)), thread(std::move(the_thread)) {
     settings.stream = stream;
     settings.start = the_options.start;
+    settings.shards = std::move(the_options.shards);
     settings.checkpoints = the_options.checkpoints;
     settings.credit_bytes = std::max<std::uint64_t>(the_options.credit_bytes, 64 * kKiB);
     settings.delivery_bytes = the_options.delivery_bytes;
@@ -29,6 +30,7 @@ struct Consumer::Impl final : client::native::Agent {
     points = std::move(the_options.checkpoints);
     handlers.on_records = std::move(the_options.on_records);
     handlers.on_shard_end = std::move(the_options.on_shard_end);
+    handlers.on_caught_up = std::move(the_options.on_caught_up);
     handlers.on_problem = std::move(the_options.on_problem);
     handlers.on_progress = [this](ShardNumber shard, const Checkpoints::Point& point) {
       const std::lock_guard lock(mutex);

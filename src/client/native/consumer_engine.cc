@@ -34,6 +34,7 @@ void ConsumerEngine::on_map(const std::shared_ptr<const StreamMap>& map, Nanos n
     if (!listed && !younger_than_map(number) && !reader->ended()) gone.push_back(reader.get());
   }
   for (ShardReader* reader : gone) reader->vanish(now);
+  check_caught_up();
   tick(now);
 }
 
@@ -49,8 +50,18 @@ bool ConsumerEngine::follows_what_is_read(const route::ShardRoute& shard) const 
   return known(shard.parent) || known(shard.adjacent_parent);
 }
 
+bool ConsumerEngine::wanted(const route::ShardRoute& shard, bool first_map) const {
+  const std::vector<ShardNumber>& named = settings_.shards;
+  if (named.empty() || (first_map && std::ranges::find(named, shard.number) != named.end())) {
+    return true;
+  }
+  if (settings_.checkpoints.shards.contains(shard.number) || follows_what_is_read(shard))
+    return true;
+  return readers_.contains(shard.parent) || readers_.contains(shard.adjacent_parent);
+}
+
 void ConsumerEngine::add(const route::ShardRoute& shard, bool first_map) {
-  if (readers_.contains(shard.number)) return;
+  if (readers_.contains(shard.number) || !wanted(shard, first_map)) return;
   StartAt start = settings_.start;
   const auto point = settings_.checkpoints.shards.find(shard.number);
   const bool resumed = point != settings_.checkpoints.shards.end();
@@ -104,10 +115,20 @@ void ConsumerEngine::on_end(ShardNumber shard, const std::vector<route::ShardRou
     add(child, false);
     if (younger_than_map(child.number)) need_newer_map(now);
   }
+  check_caught_up();
 }
 
 void ConsumerEngine::need_newer_map(Nanos now) {
   if (map_ != nullptr) maps_.need(settings_.stream, map_->epoch + 1, now);
+}
+
+void ConsumerEngine::check_caught_up() {
+  if (caught_up_ || stopped_ || map_ == nullptr) return;
+  for (const auto& [number, reader] : readers_) {
+    if (!reader->ended() && !reader->caught_up()) return;
+  }
+  caught_up_ = true;
+  if (handlers_.on_caught_up) handlers_.on_caught_up();
 }
 
 // --- To the handlers ------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ namespace penstock::client::native {
 struct ConsumerSettings {
   std::string stream;
   StartAt start;
+  std::vector<ShardNumber> shards;
   Checkpoints checkpoints;
   std::uint64_t credit_bytes = 4 * kMiB;
   std::uint32_t delivery_bytes = 256 * kKiB;
@@ -38,6 +39,7 @@ struct ConsumerHandlers {
   // How far a shard was read, behind what on_records has returned from.
   std::function<void(ShardNumber, const Checkpoints::Point&)> on_progress;
   std::function<void(ShardNumber)> on_shard_end;
+  std::function<void()> on_caught_up;
   std::function<void(ShardNumber, const Error&)> on_problem;
 };
 
@@ -68,9 +70,12 @@ class ConsumerEngine final : public LinkUser, public MapUser {
   void problem(ShardNumber shard, const Error& error);
   void on_end(ShardNumber shard, const std::vector<route::ShardRoute>& children, Nanos now);
   void need_newer_map(Nanos now);
+  // A reader has caught up.
+  void check_caught_up();
 
  private:
   void add(const route::ShardRoute& shard, bool first_map);
+  [[nodiscard]] bool wanted(const route::ShardRoute& shard, bool first_map) const;
   // Known from its parent's end or from its child alone, so far.
   [[nodiscard]] bool younger_than_map(ShardNumber shard) const;
   [[nodiscard]] bool may_be_read(const ShardReader& reader) const;
@@ -84,6 +89,7 @@ class ConsumerEngine final : public LinkUser, public MapUser {
   std::shared_ptr<const StreamMap> map_;
   std::map<ShardNumber, std::unique_ptr<ShardReader>> readers_;
   bool stopped_ = false;
+  bool caught_up_ = false;  // was told
 };
 
 }  // namespace penstock::client::native

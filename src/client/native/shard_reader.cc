@@ -158,6 +158,8 @@ void ShardReader::deliver(std::span<const std::byte> batches, std::uint64_t from
                      .millis_behind = millis_behind});
   }
   engine_.note(shard_.number, *next_, false);
+  if (millis_behind > 0 || std::exchange(caught_up_, true)) return;
+  engine_.check_caught_up();
 }
 
 void ShardReader::end(const flatbuffers::Vector<flatbuffers::Offset<proto::Shard>>* children,

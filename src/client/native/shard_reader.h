@@ -37,6 +37,8 @@ class ShardReader final : public LaneUser {
   // The stream has no such shard any more.
   void vanish(Nanos now);
   [[nodiscard]] bool ended() const { return state_ == State::kEnded; }
+  // Once there was nothing behind what was handed on.
+  [[nodiscard]] bool caught_up() const { return caught_up_; }
   [[nodiscard]] const route::ShardRoute& shard() const { return shard_; }
 
   void on_message(const proto::DecodedMessage& message, Nanos now) override;
@@ -67,6 +69,7 @@ class ShardReader final : public LaneUser {
   std::uint32_t lane_ = 0;
   Nanos not_before_;
   bool asked_ = false;  // a Get has no answer yet
+  bool caught_up_ = false;
   std::uint64_t credit_;
   std::uint64_t taken_ = 0;  // bytes of messages on this lane
   std::vector<Record> records_;

@@ -40,6 +40,7 @@ class ConsumerRig : public Rig {
       points.shards[shard] = point;
     };
     handlers.on_shard_end = [this](ShardNumber shard) { ended.push_back(shard.raw()); };
+    handlers.on_caught_up = [this] { caught_up += "after " + std::to_string(read.size()) + ";"; };
     handlers.on_problem = [this](ShardNumber, const Error& error) {
       problems.emplace_back(name(error.code));
     };
@@ -79,6 +80,7 @@ class ConsumerRig : public Rig {
   std::map<ShardNumber, std::uint64_t> next;
   std::vector<std::uint32_t> ended;
   std::vector<std::string> problems;
+  std::string caught_up;
   Checkpoints points;
 };
 
@@ -196,6 +198,47 @@ TEST_P(Consumers, GoOnFromCheckpoints) {
   later.store("k", {"e"});
   later.run(300);
   EXPECT_EQ(later.all, "e");
+}
+
+TEST_P(Consumers, SayOnceThatTheyHaveCaughtUp) {
+  rig_.server.create("s", 2);
+  for (int i = 0; i < 20; ++i) rig_.store("key " + std::to_string(i), {"parent"});
+  rig_.server.split("s", 0);
+  for (int i = 0; i < 20; ++i) rig_.store("key " + std::to_string(i), {"child"});
+  rig_.server.delivery_records = 3;
+  rig_.begin();
+  rig_.run(GetParam() ? 8'000 : 300);
+  EXPECT_EQ(rig_.caught_up, "after 40;");
+  rig_.store("k", {"more"});
+  rig_.run(300);
+  EXPECT_EQ(rig_.read.size(), 41U);
+  EXPECT_EQ(rig_.caught_up, "after 40;");
+}
+
+TEST_P(Consumers, CatchUpWithNothing) {
+  rig_.server.create("s", 2);
+  rig_.store("k", {"a"});
+  rig_.settings.start.kind = StartAt::Kind::kLatest;
+  rig_.begin();
+  rig_.run(200);
+  EXPECT_EQ(rig_.caught_up, "after 0;");
+}
+
+TEST_P(Consumers, BeginWithTheShardsThatAreNamedAndFollowTheirChildren) {
+  rig_.server.create("s", 2);
+  for (int i = 0; i < 20; ++i) rig_.store("key " + std::to_string(i), {"first"});
+  const std::size_t of_one = rig_.server.streams.at("s").shards.at(1).next;
+  rig_.settings.shards = {ShardNumber(1)};
+  rig_.begin();
+  rig_.run(100);
+  EXPECT_EQ(rig_.read.size(), of_one);
+  EXPECT_EQ(rig_.caught_up, "after " + std::to_string(of_one) + ";");
+  rig_.server.split("s", 1);
+  rig_.server.split("s", 0);
+  for (int i = 0; i < 20; ++i) rig_.store("key " + std::to_string(i), {"second"});
+  rig_.run(GetParam() ? 8'000 : 500);
+  EXPECT_EQ(rig_.read.size(), 2 * of_one);
+  EXPECT_EQ(rig_.ended, std::vector<std::uint32_t>{1});
 }
 
 TEST_P(Consumers, SayThatAStreamIsGone) {

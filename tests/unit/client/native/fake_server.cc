@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace penstock::client::native::test {
 
@@ -521,8 +522,10 @@ void FakeConnection::deliver(std::uint32_t lane) {
   const std::vector<std::byte> batches =
       batches_from(shard, subscription.next, server_.delivery_records, next);
   flatbuffers::FlatBufferBuilder table;
-  if (next > subscription.next) {
-    table.Finish(proto::CreateDelivered(table, subscription.next, next, 0));
+  const bool nothing_yet = shard.route.open && !std::exchange(subscription.told, true);
+  if (next > subscription.next || nothing_yet) {
+    const std::int64_t behind = next < shard.next ? 1 : 0;
+    table.Finish(proto::CreateDelivered(table, subscription.next, next, behind));
     subscription.next = next;
     return reply(lane, MessageKind::kDelivery, 0, table, batches);
   }
@@ -555,7 +558,7 @@ void FakeConnection::get(std::uint32_t lane, const proto::DecodedMessage& messag
   const auto children = end ? write_children(table, stream->second, shard.route.number)
                             : std::vector<flatbuffers::Offset<proto::Shard>>();
   const auto list = table.CreateVector(children);
-  table.Finish(proto::CreateGot(table, from, next, 0, end, list));
+  table.Finish(proto::CreateGot(table, from, next, next < shard.next ? 1 : 0, end, list));
   reply(lane, MessageKind::kGot, message.header.request, table, batches);
 }
 

@@ -136,6 +136,7 @@ class FakeConnection {
     std::string stream;
     std::uint32_t shard = 0;
     std::uint64_t next = 0;
+    bool told = false;  // that there is nothing to begin with, or was something
   };
   struct Late {
     Nanos at;
