@@ -1,6 +1,7 @@
 """The C++ library's examples against the daemon, plain and over TLS, beside boto3: what one side puts the other
 reads, through splits and a `kill -9`."""
 import collections
+import json
 import os
 import pathlib
 import subprocess
@@ -124,6 +125,24 @@ def test_command_line():
         done = run("--native-endpoint", "tls://localhost:1", "--timeout", "1s", "put", "library", "--key", "k",
                    "--via", "native", "x")
         assert done.returncode == 4 and "cannot be reached" in done.stderr, done
+
+
+def test_fleet():
+    with harness.daemon("library") as daemon:
+        ready(daemon.boto3(), 4)
+        command = [harness.BUILD / "tools" / "penstock" / "penstock", "--dir", daemon.directory, "-o", "json", "fleet",
+                   "library", "--via", "native", "--vehicles", "100", "--connections", "2", "--seconds", "1"]
+        for rate in ("max", "500/s"):
+            done = subprocess.run([*command, "--rate", rate], capture_output=True, text=True, timeout=60)
+            report = json.loads(done.stdout)
+            assert done.returncode == 0 and report["via"] == "native" and report["verified"], done
+            assert report["records"] >= 400 and report["verification"]["repeated"] == 0, report
+        # Everything is refused, and that is said.
+        boto3 = daemon.boto3()
+        boto3.delete_stream(StreamName="library")
+        boto3.get_waiter("stream_not_exists").wait(StreamName="library", WaiterConfig={"Delay": 1})
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 3, done
 
 
 harness.run(globals())

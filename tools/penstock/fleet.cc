@@ -32,6 +32,7 @@ struct Options {
   std::uint64_t seed = 1;
   bool verify = true;
   std::string admin;
+  std::string via = "kinesis";
 };
 
 std::int64_t wall_ms() {
@@ -126,9 +127,9 @@ Attempt<FleetReport> Fleet::run() {
 }
 
 void Fleet::drive() {
+  const FleetSite site{plan_, routes_, session_, *ledger_, progress_};
   for (std::uint32_t i = 0; i < plan_.connections; ++i) {
-    senders_.push_back(std::make_unique<Sender>(plan_, routes_, session_.client_options(), *ledger_,
-                                                progress_, i));
+    senders_.push_back(options_.via == "native" ? native_sender(site, i) : kinesis_sender(site, i));
   }
   const auto start = Clock::now();
   std::atomic<std::uint32_t> running{plan_.connections};
@@ -157,12 +158,14 @@ void Fleet::drive() {
 void Fleet::gather(Clock::time_point start) {
   auto last = start;
   for (const auto& sender : senders_) {
-    report_.latencies.merge(sender->latencies());
-    report_.calls += sender->calls();
-    last = std::max(last, sender->last_acknowledgement());
-    if (!sender->last_refusal().empty()) report_.last_refusal = sender->last_refusal();
+    const SenderOutcome& outcome = sender->outcome();
+    report_.latencies.merge(outcome.latencies);
+    report_.calls += outcome.calls;
+    last = std::max(last, outcome.last_acknowledgement);
+    if (!outcome.last_refusal.empty()) report_.last_refusal = outcome.last_refusal;
   }
   report_.stream = plan_.stream;
+  report_.via = options_.via;
   report_.vehicles = plan_.vehicles;
   report_.connections = plan_.connections;
   report_.run = plan_.run;
@@ -176,10 +179,8 @@ void Fleet::gather(Clock::time_point start) {
 
 // Whether the run says nothing about the service but that it did not work.
 std::optional<Problem> Fleet::failed() const {
-  const std::string failing =
-      fmt::format("the fleet stopped after {} records", format_count(report_.records));
   for (const auto& sender : senders_) {
-    if (sender->failure()) return problem_of(*sender->failure(), failing);
+    if (sender->outcome().failure) return sender->outcome().failure;
   }
   if (report_.records > 0) return std::nullopt;
   Problem problem{
@@ -191,28 +192,31 @@ std::optional<Problem> Fleet::failed() const {
 }
 
 Attempt<Verdict> Fleet::read_back() {
-  Readback reader(plan_.stream, session_.client_options(), *ledger_);
+  const std::unique_ptr<Readback> reader =
+      options_.via == "native"
+          ? native_readback(session_, plan_.stream, *ledger_)
+          : std::make_unique<KinesisReadback>(plan_.stream, session_.client_options(), *ledger_);
   const auto start = Clock::now();
-  client::Outcome<> outcome;
+  Ended outcome = Exit::kDone;
   {
     std::atomic<bool> done{false};
     const auto threads =
         static_cast<std::uint32_t>(std::clamp<std::int64_t>(report_.shards, 1, kReadThreadsMax));
     std::jthread worker([&] {
-      outcome = reader.run(threads);
+      outcome = reader->run(threads);
       done = true;
     });
     while (!done) {
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
       line_.show(fmt::format("{:5.1f} s  {} records read back",
-                             seconds_between(start, Clock::now()), format_count(reader.records())));
+                             seconds_between(start, Clock::now()),
+                             format_count(reader->records())));
     }
   }
   line_.clear();
-  if (!outcome)
-    return std::unexpected(problem_of(outcome.error(), "the stream cannot be read back"));
+  if (!outcome) return std::unexpected(std::move(outcome.error()));
   report_.read_seconds = seconds_between(start, Clock::now());
-  report_.read_back = reader.records();
+  report_.read_back = reader->records();
   return ledger_->judge();
 }
 
@@ -270,6 +274,9 @@ void add_fleet(CLI::App& app, Context& context) {
       ->check(CLI::Range(1U, 1'024U))
       ->capture_default_str();
   command->add_option("--seed", options->seed, "what the vehicles do")->capture_default_str();
+  command->add_option("--via", options->via, "kinesis, or native: each record is stored once")
+      ->check(CLI::IsMember({"kinesis", "native"}))
+      ->capture_default_str();
   command->add_flag("--verify,!--no-verify", options->verify,
                     "read everything back and prove it (default)");
   command->add_option("--admin", options->admin,
@@ -281,7 +288,8 @@ there once, in the vehicle's order, unchanged. Exit code 8 when it is not.
 
 Examples:
   penstock --dir ./data fleet fleet --seconds 10
-  penstock --dir ./data fleet fleet --rate 2000/s --vehicles 500 -o json)");
+  penstock --dir ./data fleet fleet --rate 2000/s --vehicles 500 -o json
+  penstock --dir ./data fleet fleet --via native --connections 1)");
   command->callback([&context, options] {
     context.action = [&context, options] { return fleet(context.globals, *options); };
   });

@@ -1,17 +1,19 @@
 // Reads a whole stream into the ledger, shards side by side, parents before children, each until it has
 // nothing more.
 //
-// Owner      `run` starts its own threads and ends with them
+// Owner      `run` starts its own threads and ends with them; `records` may be asked meanwhile
 // Errors     the first failure of any thread ends all
 #pragma once
 
 #include "client/shard_walk.h"
 #include "client/streams.h"
 #include "fleet/ledger.h"
+#include "session.h"
 
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -20,10 +22,22 @@ namespace penstock::tools {
 
 class Readback {
  public:
-  Readback(std::string stream, client::ClientOptions options, Ledger& ledger);
-
-  client::Outcome<> run(std::uint32_t threads);
+  virtual ~Readback() = default;
+  virtual Ended run(std::uint32_t threads) = 0;
   [[nodiscard]] std::uint64_t records() const { return records_; }
+
+ protected:
+  std::atomic<std::uint64_t> records_{0};
+};
+
+[[nodiscard]] std::unique_ptr<Readback> native_readback(const Session& session, std::string stream,
+                                                        Ledger& ledger);
+
+class KinesisReadback final : public Readback {
+ public:
+  KinesisReadback(std::string stream, client::ClientOptions options, Ledger& ledger);
+
+  Ended run(std::uint32_t threads) override;
 
  private:
   void work();
@@ -37,7 +51,6 @@ class Readback {
   std::string stream_;
   client::ClientOptions options_;
   Ledger& ledger_;
-  std::atomic<std::uint64_t> records_{0};
   std::mutex mutex_;  // of all below
   std::condition_variable changed_;
   client::ShardWalk walk_;

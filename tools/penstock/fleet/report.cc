@@ -62,8 +62,8 @@ std::string FleetReport::as_text() const {
   const double rate = seconds > 0 ? static_cast<double>(records) / seconds : 0;
   std::string text;
   text += line("fleet",
-               fmt::format("{} vehicles on {} connections into '{}' ({} open shards), {}",
-                           format_count(vehicles), connections, stream, shards,
+               fmt::format("{} vehicles on {} connections into '{}' ({} open shards) via {}, {}",
+                           format_count(vehicles), connections, stream, shards, via,
                            rate_wanted > 0 ? fmt::format("{:.0f} records/s wanted", rate_wanted)
                                            : std::string("as fast as acknowledged")));
   text += line(
@@ -97,7 +97,11 @@ std::string FleetReport::as_text() const {
 
 std::string FleetReport::as_json() const {
   client::JsonWriter writer;
-  writer.begin_object().field("stream", stream).field("shards", shards).field("vehicles", vehicles);
+  writer.begin_object()
+      .field("stream", stream)
+      .field("via", via)
+      .field("shards", shards)
+      .field("vehicles", vehicles);
   writer.field("connections", connections)
       .field("run", fmt::format("{:08x}", run))
       .field("seed", seed);

@@ -12,6 +12,7 @@ namespace penstock::tools {
 
 struct FleetReport {
   std::string stream;
+  std::string via;
   std::int64_t shards = 0;
   std::uint32_t vehicles = 0;
   std::uint32_t connections = 0;

@@ -1,23 +1,27 @@
-// Sends a part of the fleet over one connection: PutRecords of up to 500 messages, one call in flight, so
-// that each of its vehicles is heard in order; keeps the time each acknowledgement took.
+// Sends a part of the fleet over one connection, so that each of its vehicles is heard in order; keeps the
+// time each acknowledgement took.
 //
-// Shape      closed loop: the next call follows the last answer. With a rate, an open loop: calls have
-//            times at which they are due, and latency counts from there, waited for or not
-// Owner      one thread runs it; `progress` may be read by any
-// Errors     refused and doubtful messages are sent again, in front; what is left when the time and some
-//            grace are over counts as unacknowledged. A failure that repeating does not help ends the run
+// Shape      closed loop: as much as is acknowledged. With a rate, an open loop: messages have times at which
+//            they are due, and latency counts from there, waited for or not
+// Owner      one thread runs it; FleetProgress may be read by any, the outcome when `run` has returned
+// Errors     what is left when the time and some grace are over counts as unacknowledged. A failure that
+//            repeating does not help ends the run
 #pragma once
 
 #include "base/histogram.h"
-#include "client/put_batch.h"
+#include "client/kinesis_client.h"
 #include "fleet/ledger.h"
 #include "fleet/telemetry.h"
+#include "session.h"
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace penstock::tools {
@@ -40,50 +44,60 @@ struct FleetProgress {
   std::atomic<bool> stop{false};          // one sender has failed: all end
 };
 
+// How long the last messages may take after the sending time is over.
+inline constexpr std::chrono::seconds kFleetGrace{10};
+
+struct SenderOutcome {
+  base::Histogram latencies;  // nanoseconds
+  std::optional<Problem> failure;
+  std::uint64_t calls = 0;
+  std::string last_refusal;  // of the last entry that was refused: the service's words
+  client::Clock::time_point last_acknowledgement;
+};
+
 class Sender {
  public:
-  // Vehicles `first`, `first + plan.connections`, …
-  Sender(const FleetPlan& plan, const Routes& routes, const client::ClientOptions& options,
-         Ledger& ledger, FleetProgress& progress, std::uint32_t first);
+  virtual ~Sender() = default;
+  virtual void run(client::Clock::time_point start) = 0;
+  [[nodiscard]] virtual const SenderOutcome& outcome() const = 0;
+};
 
-  void run(client::Clock::time_point start);
+// What the senders of a run share; it outlives them.
+struct FleetSite {
+  const FleetPlan& plan;
+  const Routes& routes;
+  const Session& session;
+  Ledger& ledger;
+  FleetProgress& progress;
+};
 
-  [[nodiscard]] const base::Histogram& latencies() const { return latencies_; }  // nanoseconds
-  [[nodiscard]] const std::optional<client::Failure>& failure() const { return failure_; }
-  [[nodiscard]] std::uint64_t calls() const { return calls_; }
-  // Of the last entry that was refused: the service's words.
-  [[nodiscard]] const std::string& last_refusal() const { return last_refusal_; }
-  [[nodiscard]] client::Clock::time_point last_acknowledgement() const { return last_; }
+[[nodiscard]] std::string fleet_failing(const FleetSite& site);
+// Vehicles `first`, `first + plan.connections`, …
+[[nodiscard]] std::unique_ptr<Sender> kinesis_sender(const FleetSite& site, std::uint32_t first);
+[[nodiscard]] std::unique_ptr<Sender> native_sender(const FleetSite& site, std::uint32_t first);
+
+// A share of the vehicles, who speak in turn.
+class FleetShare {
+ public:
+  FleetShare(const FleetPlan& plan, std::uint32_t first);
+
+  struct Message {
+    std::uint32_t vehicle = 0;
+    std::uint32_t sequence = 0;
+    std::string_view key;   // the vehicle's for good
+    std::string_view text;  // until the next call
+  };
+  [[nodiscard]] bool empty() const { return vehicles_.empty(); }
+  [[nodiscard]] Message next(const FleetPlan& plan, const Routes& routes);
+  // Records a second of the whole fleet's rate.
+  [[nodiscard]] double rate(const FleetPlan& plan) const;
+  // Shares take turns rather than all at the same moment: when this one begins, of an interval.
+  [[nodiscard]] double phase(const FleetPlan& plan) const;
 
  private:
-  // Adds messages up to `entries` in the batch, of which those that came back are the first. `due` is when
-  // the new ones should leave.
-  void fill(std::size_t entries, client::Clock::time_point due);
-  // One call; false when repeating it would not help.
-  bool send();
-  bool settle(const client::Failure& failure);
-  void run_closed(client::Clock::time_point end);
-  void run_open(client::Clock::time_point start, client::Clock::time_point end);
-  void give_up();
-
-  const FleetPlan& plan_;
-  const Routes& routes_;
-  Ledger& ledger_;
-  FleetProgress& progress_;
-  client::KinesisClient client_;
-  client::PutBatch batch_;
-  client::PutBatch::Visitor visitor_;
-  client::Backoff backoff_;
   std::vector<Vehicle> vehicles_;
   std::size_t turn_ = 0;  // whose message is next
-  base::Histogram latencies_;
-  std::uint64_t calls_ = 0;
-  client::Clock::time_point since_;  // when the oldest message of the batch was first due
-  std::uint64_t acknowledged_ = 0;   // of the call at hand
-  std::uint64_t bytes_ = 0;          // likewise
-  std::string last_refusal_;
-  std::optional<client::Failure> failure_;
-  client::Clock::time_point last_;
+  std::array<char, kMessageMax> buffer_{};
 };
 
 }  // namespace penstock::tools

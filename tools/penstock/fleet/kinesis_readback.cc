@@ -13,23 +13,23 @@ constexpr int kAttemptsMax = 30;
 
 }  // namespace
 
-Readback::Readback(std::string stream, client::ClientOptions options, Ledger& ledger)
+KinesisReadback::KinesisReadback(std::string stream, client::ClientOptions options, Ledger& ledger)
     : stream_(std::move(stream)), options_(std::move(options)), ledger_(ledger) {
   options_.attempts_max = kAttemptsMax;
 }
 
-client::Outcome<> Readback::run(std::uint32_t threads) {
+Ended KinesisReadback::run(std::uint32_t threads) {
   client::KinesisClient client(options_);
-  if (auto listed = list(client); !listed) return listed;
+  if (auto listed = list(client); !listed) failure_ = std::move(listed.error());
   std::vector<std::jthread> workers;
   for (std::uint32_t i = 0; i < threads; ++i) workers.emplace_back([this] { work(); });
   workers.clear();
-  if (failure_) return std::unexpected(std::move(*failure_));
-  return {};
+  if (failure_) return std::unexpected(problem_of(*failure_, "the stream cannot be read back"));
+  return Exit::kDone;
 }
 
 // All shards, from the horizon on: those that are known stay as they are.
-client::Outcome<> Readback::list(client::KinesisClient& client) {
+client::Outcome<> KinesisReadback::list(client::KinesisClient& client) {
   const auto shards = client::list_shards(client, stream_);
   if (!shards) return std::unexpected(shards.error());
   for (const auto& shard : *shards) {
@@ -41,8 +41,8 @@ client::Outcome<> Readback::list(client::KinesisClient& client) {
 
 // Those of a shard that was read. Where one has another parent that came after the last listing, that is
 // asked for: rare enough to let the others wait.
-client::Outcome<> Readback::add(client::KinesisClient& client,
-                                const std::vector<client::ChildShard>& children) {
+client::Outcome<> KinesisReadback::add(client::KinesisClient& client,
+                                       const std::vector<client::ChildShard>& children) {
   for (const auto& child : children) walk_.add(child.id, child.parents, {});
   if (!walk_.wants_listing()) return {};
   auto listed = list(client);
@@ -50,7 +50,7 @@ client::Outcome<> Readback::add(client::KinesisClient& client,
   return listed;
 }
 
-void Readback::work() {
+void KinesisReadback::work() {
   client::KinesisClient client(options_);
   std::unique_lock lock(mutex_);
   for (;;) {
@@ -72,7 +72,7 @@ void Readback::work() {
   }
 }
 
-client::Outcome<std::vector<client::ChildShard>> Readback::read_shard(
+client::Outcome<std::vector<client::ChildShard>> KinesisReadback::read_shard(
     client::KinesisClient& client, const client::ShardWalk::Start& start) {
   client::RecordPages pages;
   auto iterator = client::shard_iterator(client, stream_, start.id, start.from);
