@@ -4,10 +4,10 @@
 #include "fleet/readback.h"
 #include "fleet/report.h"
 #include "fleet/sender.h"
+#include "progress_line.h"
 #include "words.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
@@ -53,20 +53,6 @@ Attempt<double> parse_rate(const std::string& text) {
   return std::unexpected(
       usage_problem("--rate is none").found(text).needed("records a second, 5000/s, or max"));
 }
-
-// One line on a terminal, written over itself.
-class ProgressLine {
- public:
-  ProgressLine() : shown_(isatty(STDERR_FILENO) != 0) {}
-  ~ProgressLine() { clear(); }
-  void show(const std::string& text) const {
-    if (shown_) fmt::print(stderr, "\r\033[K{}", text);
-  }
-  void clear() const { show(""); }
-
- private:
-  bool shown_;
-};
 
 class Fleet {
  public:
