@@ -6,7 +6,7 @@
 
 PACKAGES_build="g++ meson ninja-build ccache pkg-config cmake ca-certificates flatc:flatbuffers-compiler
   libcli11-dev libflatbuffers-dev libfmt-dev libisal-dev libmimalloc-dev libsimdjson-dev libssl-dev
-  libtomlplusplus-dev liburing-dev"
+  libtomlplusplus-dev liburing-dev zlib1g-dev"
 PACKAGES_test="clang-19 clang-format-19 libclang-rt-19-dev lld-19 binutils libgtest-dev python3
   python3-venv python3-pip awscli curl openssl procps zstd e2fsprogs xfsprogs mount util-linux
   libfuse3-dev node:nodejs npm:npm valgrind"

@@ -1,3 +1,4 @@
+#include "build_info.h"
 #include "client/json_writer.h"
 #include "command.h"
 
@@ -7,17 +8,6 @@
 
 namespace penstock::tools {
 namespace {
-
-#if defined(__clang__)
-constexpr const char* kCompiler = "clang " __clang_version__;
-#else
-constexpr const char* kCompiler = "g++ " __VERSION__;
-#endif
-#ifdef PENSTOCK_CHECKS_FULL
-constexpr const char* kChecks = "full";
-#else
-constexpr const char* kChecks = "release";
-#endif
 
 Ended version(const GlobalOptions& globals) {
   if (globals.json()) {
