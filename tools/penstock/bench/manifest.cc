@@ -55,15 +55,15 @@ std::string virtual_machine() {
 }
 
 std::string memory() {
-  const double bytes = static_cast<double>(sysconf(_SC_PAGE_SIZE)) *
-                       static_cast<double>(sysconf(_SC_PHYS_PAGES));
+  const double bytes =
+      static_cast<double>(sysconf(_SC_PAGE_SIZE)) * static_cast<double>(sysconf(_SC_PHYS_PAGES));
   return fmt::format("{:.1f} GB", bytes / 1e9);
 }
 
 std::string date() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  const auto days = std::chrono::floor<std::chrono::days>(std::chrono::sys_seconds(
-      std::chrono::duration_cast<std::chrono::seconds>(now)));
+  const auto days = std::chrono::floor<std::chrono::days>(
+      std::chrono::sys_seconds(std::chrono::duration_cast<std::chrono::seconds>(now)));
   const std::chrono::year_month_day day(days);
   return fmt::format("{:04}-{:02}-{:02}", static_cast<int>(day.year()),
                      static_cast<unsigned>(day.month()), static_cast<unsigned>(day.day()));
@@ -81,8 +81,8 @@ std::string unescaped(const std::string& text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '\\' && i + 3 < text.size() && text[i + 1] >= '0' && text[i + 1] <= '3') {
-      out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + text[i + 3] -
-                               '0');
+      out +=
+          static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + text[i + 3] - '0');
       i += 3;
     } else {
       out += text[i];
@@ -113,6 +113,14 @@ void add_disk(Manifest& manifest, const std::string& given) {
 }
 
 }  // namespace
+
+std::string as_text(const Facts& facts) {
+  std::string text;
+  for (const auto& [name, value] : facts) {
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, value);
+  }
+  return text;
+}
 
 void Manifest::set(std::string_view name, std::string value) {
   for (auto& [known, held] : facts) {
@@ -152,10 +160,9 @@ Mount mount_of(const std::string& path, const std::string& mountinfo) {
 
 std::string_view disk_kind(std::string_view device) {
   constexpr std::pair<std::string_view, std::string_view> kKinds[] = {
-      {"nvme", "NVMe"},     {"vd", "virtio"},        {"sd", "SCSI or SATA"},
-      {"xvd", "Xen"},       {"dm-", "device mapper"}, {"md", "RAID"},
-      {"mmcblk", "MMC"},    {"loop", "loop"},        {"ram", "memory"},
-      {"zram", "memory"},   {"nbd", "network"},      {"rbd", "network"},
+      {"nvme", "NVMe"},         {"vd", "virtio"},   {"sd", "SCSI or SATA"}, {"xvd", "Xen"},
+      {"dm-", "device mapper"}, {"md", "RAID"},     {"mmcblk", "MMC"},      {"loop", "loop"},
+      {"ram", "memory"},        {"zram", "memory"}, {"nbd", "network"},     {"rbd", "network"},
   };
   for (const auto& [prefix, kind] : kKinds) {
     if (device.starts_with(prefix)) return kind;

@@ -14,6 +14,9 @@ namespace penstock::tools::bench {
 
 using Facts = std::vector<std::pair<std::string, std::string>>;  // name, value
 
+// "cpu …, kernel …".
+[[nodiscard]] std::string as_text(const Facts& facts);
+
 // Durability classes: an acknowledgement means stable media; it may be lost within a second; it means nothing.
 inline constexpr std::string_view kDurableMedia = "media";
 inline constexpr std::string_view kDurableSecond = "1 s";

@@ -11,9 +11,8 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
-#include <vector>
-
 #include <sys/types.h>
+#include <vector>
 
 namespace penstock::tools::bench {
 

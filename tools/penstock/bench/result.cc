@@ -12,14 +12,6 @@
 namespace penstock::tools::bench {
 namespace {
 
-std::string joined(const Facts& facts) {
-  std::string text;
-  for (const auto& [name, value] : facts) {
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, value);
-  }
-  return text;
-}
-
 std::string rounds_line(const Result& result) {
   const std::size_t count = result.rounds.size();
   std::string text = fmt::format("{} round{}", count, count == 1 ? "" : "s");
@@ -29,7 +21,7 @@ std::string rounds_line(const Result& result) {
 }
 
 std::string line(std::string_view label, std::string_view text) {
-  return text.empty() ? "" : fmt::format("{:<12}{}\n", label, text);
+  return text.empty() ? "" : fmt::format("{:<12}{}\n", label, printable(text));
 }
 
 }  // namespace
@@ -93,8 +85,8 @@ std::string Result::as_text() const {
   std::string text;
   text += line("bench", scenario + ", " + rounds_line(*this));
   text += line("durability", manifest.durability);
-  text += line("load", joined(load));
-  text += line("machine", joined(manifest.facts));
+  text += line("load", tools::bench::as_text(load));
+  text += line("machine", tools::bench::as_text(manifest.facts));
   text += line("verified", verification);
   for (const std::string& problem : problems) text += line("problem", problem);
   std::vector<std::string> headings{"ARM", "FIGURE", "MEDIAN", "INTERVAL 95 %", ""};

@@ -29,12 +29,14 @@ struct Round {
 struct Result {
   std::string scenario;
   Manifest manifest;
-  Facts load;  // record bytes, batch, in flight, shards, …: what must be the same where results are compared
+  Facts
+      load;  // record bytes, batch, in flight, shards, …: what must be the same where results are compared
   std::vector<std::string> arms;
   std::vector<Round> rounds;
-  std::uint32_t dropped = 0;         // noisy rounds that are not among `rounds`
-  std::string verification;          // what was read back and found; empty: nothing was
-  std::vector<std::string> problems;  // what makes the figures doubtful: a generator that fell behind
+  std::uint32_t dropped = 0;  // noisy rounds that are not among `rounds`
+  std::string verification;   // what was read back and found; empty: nothing was
+  std::vector<std::string>
+      problems;  // what makes the figures doubtful: a generator that fell behind
 
   // Drops the noisy rounds and counts them; where all are noisy they stay, and nothing is conclusive.
   void drop_noisy();

@@ -144,8 +144,8 @@ Read<Round> round_of(const element& value, const Result& result) {
   if (!arms) return std::unexpected(arms.error());
   for (const auto [arm, figures] : *arms) {
     if (std::ranges::find(result.arms, arm) == result.arms.end()) {
-      return std::unexpected(Wrong{fmt::format("a round of the arm \"{}\"", arm),
-                                   "an arm that \"arms\" names"});
+      return std::unexpected(
+          Wrong{fmt::format("a round of the arm \"{}\"", arm), "an arm that \"arms\" names"});
     }
     auto read = figures_of(arm, figures);
     if (!read) return std::unexpected(read.error());
