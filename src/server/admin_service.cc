@@ -248,6 +248,10 @@ std::string metrics_text(const ServiceReport& service, const std::vector<CoreRep
   text.metric("penstock_durability_class", "gauge",
               "Always 1; media: an acknowledgement means stable media; none: it means nothing.");
   text.sample(fmt::format("class=\"{}\"", service.durability_class), 1);
+  text.single("process_cpu_seconds_total", "counter",
+              "CPU time of the process, user and system, in seconds.", service.process.cpu_seconds);
+  text.single("process_resident_memory_bytes", "gauge", "Memory that the process has resident.",
+              service.process.resident_bytes);
   text.single("penstock_ready", "gauge", "1: takes traffic.",
               unready_reasons(service, cores).empty() ? 1 : 0);
   text.single("penstock_streams", "gauge", "Streams in every state.", service.streams);

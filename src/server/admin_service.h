@@ -6,6 +6,7 @@
 
 #include "http/exchange.h"
 #include "server/metrics.h"
+#include "server/process_use.h"
 
 #include <functional>
 #include <string>
@@ -18,6 +19,7 @@ struct ServiceReport {
   std::string durability_class;  // "media" or "none"
   std::string version;
   std::string directory;  // for the commands that mend
+  ProcessUse process;
   bool draining = false;
   bool clock_sure = true;
   std::string clock_reason;

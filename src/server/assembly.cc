@@ -329,6 +329,7 @@ ServiceReport Server::report() {
   ServiceReport report;
   report.version = PENSTOCK_VERSION;
   report.durability_class = durability_class_;
+  if (drivers_.process != nullptr) report.process = drivers_.process();
   report.directory = config_.directory;
   report.draining = draining_.load(std::memory_order_acquire);
   report.clock_sure = clock_->sure();

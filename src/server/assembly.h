@@ -20,6 +20,7 @@
 #include "server/admin_service.h"
 #include "server/config.h"
 #include "server/memory_plan.h"
+#include "server/process_use.h"
 #include "server/service_core.h"
 #include "server/serving_core.h"
 #include "storage/store.h"
@@ -46,8 +47,9 @@ struct Drivers {
   env::Volume& volume;
   env::Clock& clock;
   env::Entropy& entropy;
-  std::vector<CoreDrivers> data;  // one per data core
-  env::Socket* admin = nullptr;   // the service core's; null: no administration port
+  std::vector<CoreDrivers> data;      // one per data core
+  env::Socket* admin = nullptr;       // the service core's; null: no administration port
+  ProcessUse (*process)() = nullptr;  // null in a simulation: no figure of it may be real
 };
 
 struct Secrets {

@@ -317,7 +317,7 @@ int run_daemon(const Config& config, bool dev) {
   drivers::SystemClock clock;
 
   std::vector<std::unique_ptr<CoreRig>> rigs;  // data cores, then the service core
-  Drivers parts{**volume, clock, entropy, {}, nullptr};
+  Drivers parts{**volume, clock, entropy, {}, nullptr, process_use};
   for (std::size_t i = 0; i <= config.data_cpus.size(); ++i) {
     const bool service = i == config.data_cpus.size();
     const std::uint32_t sessions = service || config.native.port == 0 ? 0 : config.sessions_max;

@@ -94,5 +94,22 @@ TEST(Metrics, TheEndOfTheCertificateIsToldInSecondsSince1970) {
       has_line(metrics_text(service, {}), "penstock_tls_certificate_expiry_seconds 1798761600"));
 }
 
+TEST(Metrics, TheProcessIsToldUnderPrometheusNames) {
+  ServiceReport service;
+  service.process = {12.5, 65536};
+  const std::string text = metrics_text(service, {});
+  EXPECT_TRUE(has_line(text, "process_cpu_seconds_total 12.5"));
+  EXPECT_TRUE(has_line(text, "process_resident_memory_bytes 65536"));
+}
+
+TEST(ProcessUse, RisesWithWhatIsUsed) {
+  const ProcessUse before = process_use();
+  EXPECT_GT(before.resident_bytes, 0U);
+  ProcessUse now = before;
+  // Asking takes time itself.
+  for (int i = 0; i < 100'000 && now.cpu_seconds <= before.cpu_seconds; ++i) now = process_use();
+  EXPECT_GT(now.cpu_seconds, before.cpu_seconds);
+}
+
 }  // namespace
 }  // namespace penstock::server
