@@ -28,6 +28,7 @@ void add_stream_merge(CLI::App& stream, Context& context);
 void add_put(CLI::App& app, Context& context);
 void add_tail(CLI::App& app, Context& context);
 void add_fleet(CLI::App& app, Context& context);
+void add_bench(CLI::App& app, Context& context);
 void add_cell_clear(CLI::App& cell, Context& context);
 void add_clock_accept(CLI::App& clock, Context& context);
 void add_doctor(CLI::App& app, Context& context);

@@ -38,8 +38,10 @@ inline constexpr int kNumberNoCredentials = 5005;
 inline constexpr int kNumberProtocol = 5006;
 inline constexpr int kNumberLocalFile = 5007;
 inline constexpr int kNumberVerification = 5008;
-inline constexpr int kNumberResult = 5009;        // a file that is no result of bench
-inline constexpr int kNumberIncomparable = 5010;  // results, or arms, that must not be compared
+inline constexpr int kNumberResult = 5009;      // a file that is no result of bench
+inline constexpr int kNumberDurability = 5010;  // what is to be compared has two durability classes
+inline constexpr int kNumberIncomparable =
+    5011;  // it differs in scenario or load, or has no figure in common
 [[nodiscard]] constexpr int number(ErrorCode code) { return static_cast<int>(code); }
 
 struct Problem {

@@ -58,6 +58,7 @@ void add_commands(CLI::App& app, Context& context) {
   add_put(app, context);
   add_tail(app, context);
   add_fleet(app, context);
+  add_bench(app, context);
   CLI::App* cell = app.add_subcommand("cell", "clear a cell's fence");
   cell->require_subcommand(1);
   cell->footer("\nExample:\n  penstock cell clear --data-dir /var/lib/penstock --cell 2");

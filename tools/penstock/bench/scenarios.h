@@ -1,0 +1,14 @@
+// The commands below `penstock bench`.
+//
+// Shape      one `add_bench_…` per file
+#pragma once
+
+#include "command.h"
+
+#include <CLI/CLI.hpp>
+
+namespace penstock::tools::bench {
+
+void add_bench_compare(CLI::App& bench, Context& context);
+
+}  // namespace penstock::tools::bench
