@@ -4,14 +4,15 @@
 namespace penstock::tools {
 
 void add_bench(CLI::App& app, Context& context) {
-  CLI::App* group = app.add_subcommand("bench", "compare results");
+  CLI::App* group = app.add_subcommand("bench", "measure a disk or a server, and compare results");
   group->require_subcommand(1);
   group->footer(R"(
 Figures are medians of interleaved rounds with their 95 % bootstrap interval. An interval wider than
 ± 10 %, fewer than 7 rounds, or a machine that was never quiet: inconclusive.
 
 Example:
-  penstock bench compare before.json after.json)");
+  penstock bench disk /var/lib/penstock -o json >disk.json)");
+  bench::add_bench_disk(*group, context);
   bench::add_bench_compare(*group, context);
 }
 

@@ -10,5 +10,6 @@
 namespace penstock::tools::bench {
 
 void add_bench_compare(CLI::App& bench, Context& context);
+void add_bench_disk(CLI::App& bench, Context& context);
 
 }  // namespace penstock::tools::bench
