@@ -31,7 +31,7 @@ DAEMON = BUILD / "src" / "server" / "penstockd"
 WORK = BUILD / "tests" / "system"
 IN_CI = os.environ.get("CI") == "true"
 # The newest of each: what a new user would get. pyOpenSSL has the exporter of TLS that the native protocol wants.
-PYTHON_PACKAGES = ["boto3", "flatbuffers", "pyOpenSSL"]
+PYTHON_PACKAGES = ["boto3", "flatbuffers", "hdrhistogram", "pyOpenSSL"]
 
 
 class Skip(Exception):
