@@ -17,6 +17,8 @@ namespace {
 constexpr std::uint32_t kQueuedMax = 2;
 constexpr std::int64_t kShortWaitNanos = 100 * kNanosPerMilli;
 constexpr std::int64_t kNoCreditNanos = 30 * kNanosPerSecond;
+// For the word that there is nothing yet.
+constexpr std::int64_t kFirstCreditNanos = 1 * kNanosPerSecond;
 // What is queued may take so long, and while others wait for its memory; and for each 64 KiB a second more.
 constexpr std::int64_t kPatienceNanos = 30 * kNanosPerSecond;
 constexpr std::int64_t kHasteNanos = 2 * kNanosPerSecond;
@@ -110,9 +112,11 @@ void Conversation::watched(ReadOperation& reader, Nanos now) {
   }
   if (request.at_end) return end_of_shard(reader, now);
   if (cut_short) return wait_for(reader, ReadPhase::kLater, now);
-  // A subscriber hears at the beginning, too, that it has everything.
-  const bool quiet = reader.step == ReadStep::kResolve || lanes_.at(reader.lane).queued == 0;
-  if (quiet && peer_.session().credit(reader.lane) > 0) deliver(reader, now);
+  // A subscriber hears at the beginning, too, that it has everything. Its credit may be on the way.
+  const bool first = reader.step == ReadStep::kResolve;
+  const bool credit = peer_.session().credit(reader.lane) > 0;
+  if (first && !credit) return wait_for(reader, ReadPhase::kCredit, now);
+  if (credit && (first || lanes_.at(reader.lane).queued == 0)) deliver(reader, now);
   watch(reader, now);
 }
 
@@ -214,8 +218,9 @@ void Conversation::on_lane_ready(std::uint32_t id, bool sent, Nanos now) {
     lane.queued_bytes = 0;
   }
   if (lane.reader == nullptr) return;
-  const bool waited = lane.reader->phase == (sent ? ReadPhase::kQueue : ReadPhase::kCredit);
-  if (waited) want_read(*lane.reader, now);
+  ReadOperation& reader = *lane.reader;
+  if (reader.phase != (sent ? ReadPhase::kQueue : ReadPhase::kCredit)) return;
+  reader.step == ReadStep::kResolve ? watched(reader, now) : want_read(reader, now);
 }
 
 bool Conversation::slow(const Lane& lane, Nanos now) const {
@@ -247,6 +252,9 @@ void Conversation::tick_reader(std::uint32_t id, ReadOperation& reader, Nanos no
       if (lanes_.at(id).queued_bytes > 0) return;  // that has a patience of its own
       [[fallthrough]];
     case ReadPhase::kCredit:
+      if (reader.step == ReadStep::kResolve && reader.request.millis_behind == 0) {
+        return now - reader.since < kFirstCreditNanos ? void() : watch(reader, now);
+      }
       if (now - reader.since < kNoCreditNanos) return;
       ++shared_.counters.readers_slow;
       return end_lane(id, CloseCode::kSlow, "records wait, and there was no credit for 30 s");

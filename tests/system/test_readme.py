@@ -31,6 +31,14 @@ def test_every_block_is_a_command_or_marked():
         print(f"# {heading}: " + (f"not run, {reason}" if reason else f"{len(commands.splitlines())} lines"))
 
 
+def installed_library():
+    """`meson install`, but not into the system; and what pkg-config has to be told of that."""
+    root = harness.BUILD / "tests" / "system" / "installed"
+    subprocess.run(["meson", "install", "-C", str(harness.BUILD), "--no-rebuild", "--tags", "devel", "--destdir", str(root)],
+                   check=True, capture_output=True)
+    return {"PKG_CONFIG_SYSROOT_DIR": str(root), "PKG_CONFIG_PATH": str(next(root.rglob("penstock.pc")).parent)}
+
+
 def test_commands():
     by_heading = {}
     for heading, commands, reason in blocks():
@@ -41,7 +49,8 @@ def test_commands():
     # A new machine has none of these, and they go before the files that README names.
     outside = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     environment = {**outside, "AWS_PAGER": "", "ROOT": str(harness.ROOT),
-                   "PATH": f"{programs}:/usr/bin:{os.environ['PATH']}"}
+                   "PATH": f"{programs}:/usr/bin:{os.environ['PATH']}",
+                   **installed_library()}
     for heading, parts in by_heading.items():
         with harness.scratch("readme") as folder:
             (folder / "deploy").symlink_to(harness.ROOT / "deploy")

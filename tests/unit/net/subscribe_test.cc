@@ -65,6 +65,13 @@ TEST_P(Subscriptions, SayWhereTheyBeginThatThereIsNothing) {
   EXPECT_EQ(told[0]->as<proto::Delivered>().from(), 1U);
   EXPECT_EQ(told[0]->as<proto::Delivered>().next(), 1U);
   EXPECT_EQ(told[0]->as<proto::Delivered>().millis_behind(), 0);
+  // Also where the credit comes later than that.
+  const std::uint32_t later = client_.subscribe(shard(), kLatest, 0);
+  client_.wait(100);
+  EXPECT_TRUE(client_.all(later, MessageKind::kDelivery).empty());
+  client_.session().grant(later, 64 * kKiB);
+  client_.settle();
+  EXPECT_EQ(client_.all(later, MessageKind::kDelivery).size(), 1U);
   // Where there is something, that tells it.
   EXPECT_EQ(client_.all(horizon, MessageKind::kDelivery).size(), 1U);
 }
