@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 #ifndef PENSTOCK_VERSION
@@ -14,14 +16,14 @@
 #endif
 
 namespace penstock::server {
-namespace {
-
 StartError storage_error(const Error& error, const std::string& directory) {
   StartError out;
   out.code = error.code;
   out.what = fmt::format("cannot open the data directory {}", directory);
   out.found = fmt::format("{}{}", text(error.code),
                           error.detail != 0 ? fmt::format(" (detail {})", error.detail) : "");
+  const bool system = error.code == ErrorCode::kPermission || error.code == ErrorCode::kNotFound;
+  if (system && error.detail != 0) out.found = std::strerror(error.detail);
   switch (error.code) {
     case ErrorCode::kForeignFormat:
       out.needed = "an empty directory, or one that penstockd formatted";
@@ -36,10 +38,23 @@ StartError storage_error(const Error& error, const std::string& directory) {
       out.mend = "restore the superblock file from where it was replaced; nothing was changed";
       break;
     case ErrorCode::kNoSpace:
+      // Of the operating system there is the error alone; of our own sum, MiB.
       out.needed = "room for the journal's first slots";
+      if (error.detail == ENOSPC || error.detail == EDQUOT) {
+        out.found = std::strerror(error.detail);
+      } else if (error.detail != 0) {
+        out.found = text(error.code);
+        out.needed += fmt::format(": {} MiB", error.detail);
+      }
       out.mend = "free space on the file system, or lower [journal] slot_bytes or cells";
       break;
     case ErrorCode::kPermission:
+      if (error.detail == EROFS) {
+        out.needed = "a file system that may be written";
+        out.mend =
+            "dmesg says whether the device failed; then: mount -o remount,rw its mount point";
+        break;
+      }
       out.needed = "a directory that this user may write";
       out.mend = fmt::format("chown -R $(id -u) {}", directory);
       break;
@@ -58,8 +73,6 @@ StartError storage_error(const Error& error, const std::string& directory) {
   }
   return out;
 }
-
-}  // namespace
 
 StartError memory_error(const MemoryShortage& shortage) {
   return {ErrorCode::kConfig, "[memory] budget is too small for this core plan", shortage.found,

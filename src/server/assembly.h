@@ -70,6 +70,8 @@ struct StartError {
 };
 
 [[nodiscard]] StartError memory_error(const MemoryShortage& shortage);
+// Of a volume or a store, at the data directory.
+[[nodiscard]] StartError storage_error(const Error& error, const std::string& directory);
 
 // Asked once the data directory is known to be ours.
 using SecretSource = std::function<std::expected<Secrets, StartError>()>;

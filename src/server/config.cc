@@ -9,7 +9,9 @@
 #include <array>
 #include <charconv>
 #include <functional>
+#include <span>
 #include <sstream>
+#include <utility>
 
 namespace penstock::server {
 namespace {
@@ -236,6 +238,15 @@ void take_section(const toml::table& table, std::string_view section, std::strin
   }
 }
 
+bool overlap(const Address& a, const Address& b) {
+  const auto all = [](const Address& one) { return one.host == "0.0.0.0" || one.host == "::"; };
+  const auto may_be = [](const Address& one, const Address& other) {
+    return one.host == "localhost" && other.loopback();
+  };
+  if (a.port == 0 || a.port != b.port) return false;
+  return a.host == b.host || all(a) || all(b) || may_be(a, b) || may_be(b, a);
+}
+
 void check_together(const Config& config, std::string_view file, std::vector<ConfigError>& errors) {
   const auto complain = [&](std::string what, std::string found, std::string needed,
                             std::string mend) {
@@ -256,6 +267,20 @@ void check_together(const Config& config, std::string_view file, std::vector<Con
     complain("[cores] data has more cores than [journal] cells",
              fmt::format("{} cores, {} cells", config.data_cpus.size(), config.cells),
              "at least one cell a core", "raise cells before the first start, or use fewer cores");
+  }
+  // The kernel would share one port among them, and give each connection to either.
+  const std::pair<std::string_view, const Address*> listeners[] = {
+      {"[kinesis] https", &config.https},
+      {"[kinesis] http", &config.http},
+      {"[native] listen", &config.native},
+      {"[admin] listen", &config.admin}};
+  for (const auto& one : listeners) {
+    for (const auto& [name, address] : std::span(listeners, &one)) {
+      if (!overlap(*address, *one.second)) continue;
+      complain(fmt::format("{} and {} listen on the same port", name, one.first),
+               fmt::format("{} and {}", address->text(), one.second->text()), "a port for each",
+               "choose another, or set one to \"off\"");
+    }
   }
   if (config.http.port != 0 && !config.http.loopback()) {
     complain("[kinesis] http would carry records unencrypted beyond this machine",

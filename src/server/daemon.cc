@@ -190,20 +190,15 @@ std::expected<std::unique_ptr<drivers::FileVolume>, StartError> open_directory(
   }
   auto volume = drivers::FileVolume::open_root(path);
   if (!volume) {
-    return std::unexpected(plain(
-        volume.error().code, fmt::format("cannot open the data directory {}", path),
-        std::string(text(volume.error().code)), "a directory that this user may read and write",
-        fmt::format("chown -R $(id -u) {}", path)));
+    return std::unexpected(storage_error(volume.error(), path));
   }
   if (Result<> locked = (*volume)->lock(); !locked) {
-    const bool held = locked.error().code == ErrorCode::kLocked;
-    return std::unexpected(plain(locked.error().code,
-                                 fmt::format("cannot lock the data directory {}", path),
-                                 held ? fmt::format("process {} holds it", locked.error().detail)
-                                      : std::string(text(locked.error().code)),
+    const Error& error = locked.error();
+    if (error.code != ErrorCode::kLocked) return std::unexpected(storage_error(error, path));
+    return std::unexpected(plain(error.code, fmt::format("cannot lock the data directory {}", path),
+                                 fmt::format("process {} holds it", error.detail),
                                  "one penstockd a directory",
-                                 held ? fmt::format("stop it: kill {}", locked.error().detail)
-                                      : fmt::format("chown -R $(id -u) {}", path)));
+                                 fmt::format("stop it: kill {}", error.detail)));
   }
   return std::move(*volume);
 }

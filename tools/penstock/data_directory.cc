@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 namespace penstock::tools {
@@ -36,7 +38,9 @@ Problem held(const Error& error, const std::string& path) {
 
 Problem storage_problem(const Error& error, std::string what) {
   Problem problem{exit_of(error.code), number(error.code), std::move(what), {}};
+  const bool system = error.code == ErrorCode::kPermission || error.code == ErrorCode::kNotFound;
   problem.found(error.detail == 0 ? std::string(text(error.code))
+                : system          ? std::string(std::strerror(error.detail))
                                   : fmt::format("{} (detail {})", text(error.code), error.detail));
   switch (error.code) {
     case ErrorCode::kNotFound:
@@ -45,6 +49,12 @@ Problem storage_problem(const Error& error, std::string what) {
           .mend("--data-dir DIR: [data] directory of its configuration, or what --dev was given");
       break;
     case ErrorCode::kPermission:
+      if (error.detail == EROFS) {
+        problem.needed("a file system that may be written")
+            .mend(
+                "dmesg says whether the device failed; then: mount -o remount,rw its mount point");
+        break;
+      }
       problem.needed("leave to read and write it").mend("run this as root, or as penstockd's user");
       break;
     default:

@@ -2,6 +2,7 @@
 // Method: small files, good and bad, through the parser.
 #include "server/config.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace penstock::server {
@@ -70,6 +71,21 @@ TEST(Config, RefusesWhatDoesNotGoTogether) {
   EXPECT_FALSE(parse_config("[admin]\nlisten = \"10.0.0.1:80\"\n", "f").has_value());
   EXPECT_FALSE(parse_config("[kinesis]\nkey_file = \"k.pem\"\n", "f").has_value());
   EXPECT_FALSE(parse_config("[cores]\ndata = [0, 1]\n[journal]\ncells = 1\n", "f").has_value());
+}
+
+TEST(Config, RefusesTwoListenersOnOnePort) {
+  const auto both = [](const char* https, const char* http) {
+    return parse_config(fmt::format("[kinesis]\nhttps = \"{}\"\nhttp = \"{}\"\n", https, http),
+                        "f");
+  };
+  EXPECT_FALSE(both("127.0.0.1:80", "127.0.0.1:80").has_value());
+  EXPECT_FALSE(both("0.0.0.0:80", "127.0.0.1:80").has_value());
+  EXPECT_FALSE(both("[::]:80", "localhost:80").has_value());
+  EXPECT_FALSE(both("localhost:80", "127.0.0.1:80").has_value());
+  EXPECT_TRUE(both("10.0.0.1:80", "127.0.0.1:80").has_value());
+  EXPECT_TRUE(both("127.0.0.1:80", "127.0.0.1:81").has_value());
+  EXPECT_TRUE(both("off", "off").has_value());
+  EXPECT_FALSE(parse_config("[native]\nlisten = \"127.0.0.1:4570\"\n", "f").has_value());
 }
 
 TEST(Config, RefusesWrongTypesAndSyntax) {
