@@ -16,7 +16,8 @@
 
 namespace {
 
-constexpr int kExitConfig = 78;  // sysexits: EX_CONFIG
+constexpr int kExitUsage = 64;   // sysexits: EX_USAGE
+constexpr int kExitConfig = 78;  // EX_CONFIG
 
 constexpr const char* kFooter = R"(
 Examples
@@ -77,7 +78,11 @@ int main(int argc, char** argv) {
   app.add_flag("--accept-not-durable", accept_not_durable,
                "start though the file system keeps nothing over a power cut (class `none`)");
   app.add_flag("--check", check, "check the configuration, print the memory plan, and exit");
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& problem) {
+    return app.exit(problem) == 0 ? 0 : kExitUsage;
+  }
 
   penstock::server::Config config;
   if (!dev_directory.empty()) {

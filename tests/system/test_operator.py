@@ -70,6 +70,8 @@ def test_a_directory_that_cannot_be_served_says_what_mends_it():
         daemon.start()
         assert daemon.terminate() == 0
 
+        status, text = refused_start([daemon.arguments[0], "--nonsense"])
+        assert status == 64 and "--nonsense" in text, (status, text)
         (folder / "unmounted").mkdir()
         text = (harness.ROOT / "deploy" / "penstock.toml").read_text()
         text = text.replace("/var/lib/penstock", str(folder / "unmounted"))

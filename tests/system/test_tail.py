@@ -99,6 +99,19 @@ def test_latest_follows():
             assert [json.loads(record["data"])["n"] for record in said] == [1000], said
 
 
+def test_an_empty_record():
+    with harness.daemon("tail") as daemon:
+        kinesis = daemon.boto3()
+        kinesis.create_stream(StreamName="fleet", ShardCount=1)
+        active(kinesis)
+        for via in VIAS:
+            done = run(daemon, "put", "fleet", "", "--key", via, "--via", via)
+            assert done.returncode == 0 and done.stdout.startswith("1 record put"), done
+        for via in VIAS:
+            assert [(one["key"], one["data"]) for one in tail(daemon, via, "--from", "horizon")] == [
+                ("kinesis", ""), ("native", "")]
+
+
 def test_what_is_not_there():
     with harness.daemon("tail") as daemon:
         kinesis = daemon.boto3()

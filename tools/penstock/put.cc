@@ -9,6 +9,7 @@
 
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <thread>
 
 namespace penstock::tools {
@@ -19,7 +20,7 @@ constexpr std::chrono::milliseconds kLinger{100};
 
 struct Options {
   std::string stream;
-  std::string data;
+  std::optional<std::string> data;
   std::string file;
   std::string key;
   std::string key_field;
@@ -109,12 +110,12 @@ Ended put(const GlobalOptions& globals, const Options& options) {
   if (!made) return std::unexpected(std::move(made.error()));
   PutTarget& target = **made;
   Ended ended = Exit::kDone;
-  if (!options.data.empty()) {
+  if (options.data) {
     KeyField field(options.key_field);
     Attempt<std::string> key = options.key;
-    if (!options.key_field.empty()) key = field.of(options.data, 1);
+    if (!options.key_field.empty()) key = field.of(*options.data, 1);
     if (!key) return std::unexpected(std::move(key.error()));
-    ended = target.add(*key, options.data);
+    ended = target.add(*key, *options.data);
     if (ended) ended = target.flush();
   } else if (!options.file.empty() && options.file != "-") {
     const int file = ::open(options.file.c_str(), O_RDONLY | O_CLOEXEC);
@@ -147,7 +148,7 @@ void add_put(CLI::App& app, Context& context) {
       ->check(CLI::IsMember({"kinesis", "native"}))
       ->capture_default_str();
   command->footer(R"(
-Each line becomes one record, as it is. Lines go out by 500 in the order they came; those that a
+Each line becomes one record, without its line end; empty lines are none. Lines go out by 500 in the order they came; those that a
 shard refuses for the moment are sent again before what follows, so the order per key stays. Via
 kinesis, lines whose answer is lost are sent again and may be there twice; via native they are not.
 
