@@ -9,11 +9,13 @@ sequence number, refused, or unknown (no answer: 0 or 1 copy). A record's data s
   2. nothing is there that was never sent, and nothing refused;
   3. of an attempt with unknown outcome there is at most one copy;
   4. within a shard numbers strictly rise, and children's are above their parents';
-  5. records of one key stand in the order in which they were acknowledged.
+  5. records of one key stand in the order in which they were acknowledged;
+  6. those that an idempotent producer made stand in the order of its attempts, acknowledged or not.
 A checker that misses a lie is worth nothing: test_checker.py tells it each kind.
 """
 import dataclasses
 import hashlib
+import itertools
 import threading
 
 ACKNOWLEDGED, REFUSED, UNKNOWN = "acknowledged", "refused", "unknown"
@@ -28,6 +30,7 @@ class Attempt:
     ended: int = 0
     shard: str = ""
     sequence: int = 0
+    producer: str = ""          # the idempotent one that made it, which keeps the order of its attempts; none
 
 
 @dataclasses.dataclass
@@ -47,6 +50,12 @@ def make_record(writer, counter, payload):
     identity = f"{writer}:{counter}"
     digest = hashlib.blake2b(identity.encode() + b":" + payload, digest_size=12).hexdigest()
     return identity, f"{identity}:{digest}:".encode() + payload
+
+
+def endless_records(writer, messages):
+    """(identity, data, key) of (key, payload) messages, again and again."""
+    for counter, (key, payload) in enumerate(itertools.cycle(messages)):
+        yield (*make_record(writer, counter, payload), key)
 
 
 def open_record(data):
@@ -69,11 +78,11 @@ class Journal:
         self._clock = 0
         self._lock = threading.Lock()
 
-    def begin(self, records):
+    def begin(self, records, producer=""):
         """Notes attempts to send [(identity, key)] in one call, before it is sent."""
         with self._lock:
             self._clock += 1
-            attempts = [Attempt(identity, key, self._clock) for identity, key in records]
+            attempts = [Attempt(identity, key, self._clock, producer=producer) for identity, key in records]
             self.attempts += attempts
             return attempts
 
@@ -92,6 +101,43 @@ class Journal:
             for attempt in self.attempts:
                 totals[attempt.outcome] += 1
             return totals
+
+
+class JournalFile:
+    """What one life of an idempotent producer writes of its attempts (native_load/native_load.cc), taken into a
+    Journal. A line that a kill has cut does not count: the attempt was not made, or its outcome is unknown."""
+
+    def __init__(self, path, journal, producer):
+        self.path, self.journal, self.producer = path, journal, producer
+        self.open, self.refused, self.unknown, self._taken = {}, 0, 0, 0
+
+    def take(self):
+        """What was written since the last time."""
+        if not self.path.exists():
+            return
+        with open(self.path, "rb") as file:
+            file.seek(self._taken)
+            written = file.read()
+        written = written[:written.rfind(b"\n") + 1]
+        self._taken += len(written)
+        begun = []
+        for line in written.decode().splitlines():
+            what, identity, *rest = line.split("\t")
+            if what == "begin":
+                begun.append((identity, rest[0]))
+                continue
+            self._begin(begun)
+            outcome = (ACKNOWLEDGED, *rest) if what == "stored" else ({"refused": REFUSED, "unknown": UNKNOWN}[what],)
+            self.journal.end([self.open.pop(identity)], [outcome])
+            self.refused += what == "refused"
+            self.unknown += what == "unknown"
+        self._begin(begun)
+
+    def _begin(self, begun):
+        """Attempts between which nothing was answered are as one call's."""
+        if begun:
+            self.open.update(zip((identity for identity, _ in begun), self.journal.begin(begun, self.producer)))
+            begun.clear()
 
 
 def read_everything(client, stream):
@@ -164,6 +210,7 @@ def prove(journal, reads, parents):
                 raise Violation(f"{shard} starts at {first_of_shard[shard]}, its parent {parent} ends later")
     _prove_copies(attempts, copies)
     _prove_order(journal.attempts)
+    _prove_producers(journal.attempts, copies)
     return {**journal.counts(), "read": len(reads), "shards": len(parents)}
 
 
@@ -204,3 +251,19 @@ def _prove_order(attempts):
                 raise Violation(f"key {key!r}: {attempt.record} at {attempt.sequence} is before "
                                 f"{previous.record}, an earlier entry of its call")
             previous = attempt
+
+
+def _prove_producers(attempts, copies):
+    """However many were under way at once. An attempt is its record's only one: a producer sends none twice."""
+    last = {}
+    for attempt in attempts:
+        if attempt.producer:
+            found = copies.get(attempt.record, ())
+            if len(found) > 1:
+                raise Violation(f"record {attempt.record} of {attempt.producer} is stored {len(found)} times: {found}")
+            for _, sequence in found:
+                above = last.get((attempt.producer, attempt.key), -1)
+                if sequence <= above:
+                    raise Violation(f"key {attempt.key!r} of {attempt.producer}: {attempt.record} at {sequence}, "
+                                    f"behind {above} of an earlier attempt")
+                last[attempt.producer, attempt.key] = sequence

@@ -107,4 +107,65 @@ def test_call_out_of_order():
     lie(bend)
 
 
+def produced():
+    """Of an idempotent producer: three attempts on one key before the first answer; the last is never answered."""
+    journal, records = Journal(), [make_record("w", counter, b"payload:%d" % counter) for counter in range(3)]
+    attempts = [journal.begin([(identity, "a")], producer="p")[0] for identity, _ in records]
+    for attempt, number in ((attempts[1], 11), (attempts[0], 10)):
+        journal.end([attempt], [(ACKNOWLEDGED, "s0", number)])
+    reads = [Read("s0", 10 + index, "a", data) for index, (_, data) in enumerate(records)]
+    return journal, reads, attempts
+
+
+def produced_lie(bend):
+    journal, reads, attempts = produced()
+    checker.prove(journal, reads, {"s0": []})
+    bend(reads, attempts)
+    try:
+        checker.prove(journal, reads, {"s0": []})
+    except checker.Violation:
+        return
+    raise AssertionError("the checker believed it")
+
+
+def test_producer_out_of_order():
+    def bend(reads, attempts):
+        attempts[0].sequence, attempts[1].sequence = 11, 10
+        reads[0].data, reads[1].data = reads[1].data, reads[0].data
+    produced_lie(bend)
+
+
+def test_producer_late_and_never_answered():
+    def bend(reads, attempts):
+        attempts[0].sequence, attempts[1].sequence = 11, 12
+        reads[0].data, reads[1].data, reads[2].data = reads[2].data, reads[0].data, reads[1].data
+    produced_lie(bend)
+
+
+def test_producer_twice():
+    produced_lie(lambda reads, attempts: reads.append(Read("s0", 13, "a", reads[0].data)))
+    produced_lie(lambda reads, attempts: reads.append(Read("s0", 13, "a", reads[2].data)))
+
+
+def test_journal_file():
+    """Taken as it grows; a line without an end has not happened."""
+    with harness.scratch("checker") as folder:
+        journal, path = Journal(), folder / "journal"
+        file = checker.JournalFile(path, journal, "p")
+        file.take()
+        with open(path, "ab", buffering=0) as text:
+            text.write(b"begin\tw:0\tkey one\nbegin\tw:1\tk\nstored\tw:1\ts0\t00012\nbegin\tw:2\tk\nbegin\tw:3")
+            file.take()
+            file.take()
+            assert [(a.record, a.key, a.outcome, a.shard, a.sequence, a.producer) for a in journal.attempts] == [
+                ("w:0", "key one", UNKNOWN, "", 0, "p"), ("w:1", "k", ACKNOWLEDGED, "s0", 12, "p"),
+                ("w:2", "k", UNKNOWN, "", 0, "p")], journal.attempts
+            one, two, three = journal.attempts
+            assert one.begun == two.begun < two.ended < three.begun, journal.attempts
+            text.write(b"\tk\nrefused\tw:0\tkTooLarge\nunknown\tw:2\tkUnknownOutcome\nstored\tw:3\ts0")
+            file.take()
+        assert journal.counts() == {ACKNOWLEDGED: 1, REFUSED: 1, UNKNOWN: 2}, journal.counts()
+        assert (list(file.open), file.refused, file.unknown) == (["w:3"], 1, 1), file.open
+
+
 harness.run(globals())
