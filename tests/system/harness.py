@@ -201,6 +201,12 @@ class Daemon:
         file.read(self.directory / "credentials")
         return dict(file["default"])
 
+    def client_environment(self):
+        """What the C++ library finds credentials and the authority by."""
+        secret = self.credentials()
+        return {**os.environ, "AWS_ACCESS_KEY_ID": secret["aws_access_key_id"],
+                "AWS_SECRET_ACCESS_KEY": secret["aws_secret_access_key"], "SSL_CERT_FILE": self.ca}
+
     def boto3(self, tls=False, retries=0, credentials=None, **config):
         import boto3
         from botocore.config import Config

@@ -27,22 +27,21 @@ class Writer(threading.Thread):
     a refusal the service refuses later entries of that shard too, and the writer keeps the rest in order.
     """
 
-    def __init__(self, name, client, stream, messages, journal, batch=(1, 500), pause=0.0):
+    def __init__(self, name, daemon, stream, messages, journal, batch=(1, 500), pause=0.0):
         super().__init__(name=name, daemon=True)
-        self.client, self.stream, self.journal = client, stream, journal
+        self.server, self.client, self.stream, self.journal = daemon, daemon.boto3(), stream, journal
         self.batch, self.pause = batch, pause
         self.chance = random.Random(name)
         self.stopping = threading.Event()
         self.error = None
         self.waiting = []  # (identity, key, data) to be put again
-        self.messages = iter(self._forever(messages))
+        self.messages = checker.endless_records(name, messages)
 
-    def _forever(self, messages):
-        counter = 0
-        while True:
-            for device, payload in messages:
-                yield (*checker.make_record(self.name, counter, payload), device)
-                counter += 1
+    def successor(self):
+        """A thread that goes on where this one has stopped."""
+        new = Writer(self.name, self.server, self.stream, [], self.journal, self.batch, self.pause)
+        new.messages, new.waiting, new.chance = self.messages, self.waiting, self.chance
+        return new
 
     def run(self):
         try:
@@ -136,13 +135,14 @@ def deal(messages, writers):
 
 
 class Fleet:
-    """Writers and a resharder over one stream of one daemon; `pause` halts them, `prove` checks all."""
+    """Writers and a resharder over one stream of one daemon; `stop` halts them, `prove` checks all. Fleets of other
+    names may share a journal, but not run at once."""
 
-    def __init__(self, daemon, stream, messages, writers=2, reshard=True, **options):
-        self.daemon, self.stream, self.journal = daemon, stream, checker.Journal()
-        self.shares, self.options, self.reshard = deal(messages, writers), options, reshard
-        self.writers = [Writer(f"w{index}", daemon.boto3(), stream, share, self.journal, **options)
-                        for index, share in enumerate(self.shares)]
+    def __init__(self, daemon, stream, messages, writers=2, reshard=True, writer=Writer, name="w", journal=None,
+                 **options):
+        self.daemon, self.stream, self.journal = daemon, stream, journal or checker.Journal()
+        self.writers = [writer(f"{name}{index}", daemon, stream, share, self.journal, **options)
+                        for index, share in enumerate(deal(messages, writers))]
         self.resharder = Resharder(daemon.boto3(), stream) if reshard else None
         self._threads = []
 
@@ -163,18 +163,13 @@ class Fleet:
 
     def resume(self):
         """New threads that go on where the old ones stopped."""
-        self.writers = [self._successor(writer) for writer in self.writers]
+        self.writers = [writer.successor() for writer in self.writers]
         if self.resharder:
             old = self.resharder
             self.resharder = Resharder(old.client, self.stream)
             self.resharder.chance, self.resharder.splits, self.resharder.merges = old.chance, old.splits, old.merges
         self._threads = []
         self.start()
-
-    def _successor(self, old):
-        new = Writer(old.name, old.client, self.stream, [], self.journal, **self.options)
-        new.messages, new.waiting, new.chance = old.messages, old.waiting, old.chance
-        return new
 
     def prove(self, times=1):
         client = self.daemon.boto3(retries=3)

@@ -3,7 +3,6 @@ reads, through splits and a `kill -9`."""
 import collections
 import json
 import os
-import pathlib
 import subprocess
 import time
 
@@ -12,19 +11,13 @@ import harness
 EXAMPLES = harness.BUILD / "docs" / "examples"
 
 
-def environment(daemon):
-    secret = daemon.credentials()
-    return {**os.environ, "AWS_ACCESS_KEY_ID": secret["aws_access_key_id"],
-            "AWS_SECRET_ACCESS_KEY": secret["aws_secret_access_key"], "SSL_CERT_FILE": daemon.ca}
-
-
 def endpoint(daemon, tls):
     return f"{'tls' if tls else 'tcp'}://localhost:{daemon.port + 2}"
 
 
 def put(daemon, tls, lines, **options):
     return subprocess.Popen([EXAMPLES / "example_put", endpoint(daemon, tls), "library"], stdin=subprocess.PIPE,
-                            stderr=subprocess.PIPE, env=environment(daemon), **options), "".join(
+                            stderr=subprocess.PIPE, env=daemon.client_environment(), **options), "".join(
                                 f"{line}\n" for line in lines).encode()
 
 
@@ -38,7 +31,7 @@ def put_all(daemon, tls, lines):
 def tail(daemon, tls, count, seconds=60):
     """The first `count` lines that the example writes."""
     process = subprocess.Popen([EXAMPLES / "example_tail", endpoint(daemon, tls), "library"], stdout=subprocess.PIPE,
-                               env=environment(daemon))
+                               env=daemon.client_environment())
     begin, read = time.monotonic(), b""
     os.set_blocking(process.stdout.fileno(), False)
     try:
