@@ -9,7 +9,7 @@
 namespace penstock::client::native {
 
 // All that was under way when the lane halted is answered.
-void ProducerLane::take_turn(Nanos) {
+void ProducerLane::take_turn(Nanos now) {
   halted_ = false;
   if (forgotten_) become_another();
   const bool sent =
@@ -18,6 +18,7 @@ void ProducerLane::take_turn(Nanos) {
     leave();
     resolved_ = true;
   } else if (resolving_ || reopen_) {
+    if (state_ == State::kOpen) ended_ = now;  // so far the server has known the producer
     leave();
   } else {
     renumber();

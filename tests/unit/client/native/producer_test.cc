@@ -425,6 +425,26 @@ TEST(Producer, WhatIsNeverSentFailsCertainly) {
   EXPECT_EQ(rig.stored(), "");
 }
 
+TEST(Producer, NoClockMakesANewDoubtAnOldOne) {
+  ProducerRig rig;
+  rig.clock.at = Nanos(3600 * kNanosPerSecond);
+  rig.begin_with(1);
+  rig.put("k", "a");
+  rig.run(3);
+  rig.server.on_put = refuse_once("b", {.code = ErrorCode::kUnknownOutcome});
+  rig.put("k", "b");
+  rig.run(200);
+  EXPECT_EQ(rig.result("b"), "stored");
+  // And once more, long after a lane has ended.
+  rig.cut();
+  for (int i = 0; i < 15 * 60; ++i) rig.step(kNanosPerSecond);
+  rig.server.on_put = refuse_once("c", {.code = ErrorCode::kUnknownOutcome});
+  rig.put("k", "c");
+  rig.run(200);
+  EXPECT_EQ(rig.result("c"), "stored");
+  EXPECT_EQ(rig.stored(), "a b c");
+}
+
 TEST(Producer, WhatIsInDoubtAtItsDeadlineIsUnknownAndKeepsItsSequence) {
   ProducerSettings settings = ProducerRig::quick();
   settings.deadline_nanos = kNanosPerSecond;
