@@ -58,7 +58,8 @@ struct Config {
   std::uint32_t connections_max = 1024;  // per core; each is 124 KiB of the memory budget
   // [native]
   Address native{"127.0.0.1", 4569};
-  std::uint32_t sessions_max = 256;  // per core; each is 160 KiB of the memory budget
+  // Per core; each is 160 KiB of the memory budget, and from the 257th on 64 KiB more.
+  std::uint32_t sessions_max = 256;
   // [admin]
   Address admin{"127.0.0.1", 4570};
   // [limits]

@@ -6,6 +6,7 @@
 #include "shard/producers.h"
 #include "storage/append_limits.h"
 #include "storage/frame_ring.h"
+#include "transport/session.h"
 
 #include <fmt/format.h>
 
@@ -22,6 +23,12 @@ constexpr std::uint64_t kConnectionBytes = 124 * kKiB;
 // Under TLS: frames that came in 64 KiB, ciphertext 32, OpenSSL's own 47, output 16.
 constexpr std::uint64_t kSessionBytes = 160 * kKiB;
 constexpr std::uint64_t kNativeMemory = 48 * kMiB;  // of each kind; a message has up to 16
+// Every session has its first credit as long as it is open; beside that, two of the largest messages may come in.
+std::uint64_t staging_bytes(std::uint64_t sessions) {
+  constexpr transport::SessionOptions kSession;
+  return std::max(kNativeMemory,
+                  sessions * kSession.first_credit + std::uint64_t{2} * kSession.message_max);
+}
 constexpr std::uint64_t kReadBuffers = 8 * (256 * kKiB);
 constexpr std::uint64_t kParcels = 8192 * std::uint64_t{96};
 constexpr std::uint64_t kIndexPages = 4 * kMiB;
@@ -70,8 +77,9 @@ std::expected<MemoryPlan, MemoryShortage> plan_memory(const Config& config, std:
   const std::uint64_t open_index = index_bytes(slot_bytes);
   plan.index_cache_bytes = kIndexPages;
   const bool native = config.native.port != 0;
-  plan.staging_bytes = plan.delivery_bytes = native ? kNativeMemory : 0;
   const std::uint64_t sessions = native ? config.sessions_max : 0;
+  plan.staging_bytes = native ? staging_bytes(sessions) : 0;
+  plan.delivery_bytes = native ? kNativeMemory : 0;
   const auto fill = [&] {
     plan.terms = {
         {"blocks in flight and tail window, a cell", plan.tail_bytes, cells},

@@ -7,10 +7,13 @@
 #include "http/options.h"
 #include "storage/append_limits.h"
 #include "storage/index.h"
+#include "transport/session.h"
+#include "transport/staging.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <vector>
 
 namespace penstock::server {
 namespace {
@@ -73,6 +76,28 @@ TEST(MemoryPlan, ABudgetThatIsTakenHoldsTheLargestBody) {
   }
   EXPECT_GT(taken, 100);
   EXPECT_GT(refused, 100);
+}
+
+// As many as the configuration lets in, and then one of them sends the largest message.
+TEST(MemoryPlan, EverySessionHasItsFirstCreditAndALargeMessageStillComesIn) {
+  constexpr transport::SessionOptions kOptions;
+  transport::Staging unused(kMiB, kMiB);
+  transport::Session name(kOptions, unused, Nanos(1));  // only a name to Staging
+  for (const std::uint32_t sessions : {16U, 256U, 257U, 1000U, 5000U}) {
+    Config config = config_with(1, 8 * kGiB);
+    config.sessions_max = sessions;
+    const auto plan = plan_memory(config, 1, 32 * kMiB);
+    ASSERT_TRUE(plan.has_value());
+    EXPECT_EQ(each(*plan, "native messages that come in, a core"), plan->staging_bytes);
+    transport::Staging staging(plan->staging_bytes, kOptions.message_max);
+    std::vector<transport::Staging::Account> accounts(sessions);
+    for (auto& account : accounts) {
+      ASSERT_TRUE(staging.open(account, name, kOptions.first_credit)) << sessions;
+    }
+    staging.want(accounts[0], kOptions.message_max, Nanos(1));
+    EXPECT_EQ(accounts[0].granted, kOptions.message_max) << sessions;
+    for (auto& account : accounts) staging.close(account, Nanos(1));
+  }
 }
 
 TEST(MemoryPlan, ARefusalNamesTheLeastBudgetThatDoes) {
