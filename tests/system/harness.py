@@ -11,6 +11,7 @@ import configparser
 import contextlib
 import fcntl
 import inspect
+import json
 import os
 import pathlib
 import random
@@ -124,16 +125,38 @@ def free_port_base():
 
 
 class Daemon:
-    """penstockd --dev on loopback. `start` again after a stop or a kill: same directory, same ports."""
+    """penstockd --dev on loopback. `start` again after a stop or a kill: same directory, same ports.
 
-    def __init__(self, directory, *arguments, limits="none", environment=None, log=None):
+    With `settings`, {section: {key: value}}, it has a configuration file that says the same as --dev but for these."""
+
+    def __init__(self, directory, *arguments, limits="none", environment=None, log=None, settings=None):
         self.directory = pathlib.Path(directory)
         self.port = free_port_base()
         self.arguments = [str(DAEMON), "--dev", str(self.directory), "--port-base", str(self.port),
                           "--limits", limits, *arguments]
+        if settings:
+            path = self.directory.with_name(self.directory.name + ".toml")
+            path.write_text(self._configuration(limits, settings))
+            self.arguments = [str(DAEMON), "--config", str(path), *arguments]
         self.environment = {**os.environ, **(environment or {})}
         self.process = None
         self.log_path = pathlib.Path(log or self.directory.with_name(self.directory.name + ".log"))
+
+    def _configuration(self, limits, settings):
+        """TOML; what --dev says is in src/server/config.cc."""
+        cpus = len(os.sched_getaffinity(0))
+        at = [f"127.0.0.1:{self.port + offset}" for offset in range(4)]
+        sections = {
+            "data": {"directory": str(self.directory)},
+            "cores": {"data": [0], "service": min(1, cpus - 1), "pin": cpus > 1},
+            "journal": {"cells": 1, "slot_bytes": "32MiB", "size_min": "512MiB", "size_max": "16GiB"},
+            "memory": {"budget": "512MiB"}, "kinesis": {"https": at[0], "http": at[1], "connections_max": 512},
+            "native": {"listen": at[2]}, "admin": {"listen": at[3]}, "limits": {"shard": limits, "state": "50ms"}}
+        for section, values in settings.items():
+            sections.setdefault(section, {}).update(values)
+        # JSON's strings, numbers, booleans and arrays are TOML's, too.
+        return "".join(f"[{section}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
+                       for section, values in sections.items())
 
     def __enter__(self):
         self.start()
@@ -274,7 +297,6 @@ def refusal(call, **arguments):
 
 def telemetry():
     """Real messages as (device, payload); they lie beside the repository and are not part of it."""
-    import json
     path = ROOT.parent / "shared" / "data" / "fleet-telemetry.jsonl.zst"
     if not path.exists():
         skip("fleet-telemetry.jsonl.zst is not beside the repository", optional=True)
