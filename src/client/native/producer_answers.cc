@@ -26,6 +26,7 @@ bool passes(ErrorCode code) {
     case ErrorCode::kNoSpace:
     case ErrorCode::kSystem:
     case ErrorCode::kConflict:
+    case ErrorCode::kUnknownOutcome:  // of an opening: the next one says
       return true;
     default:
       return false;

@@ -19,6 +19,7 @@ class World {
     rig_.server.on_put = [this](const SeenPut& put) { return refusal(put); };
     rig_.server.on_open_put = [this](const proto::OpenPut&) -> std::optional<Refusal> {
       if (calm_ || below(20) > 0) return std::nullopt;
+      if (below(2) == 0) return Refusal{.code = ErrorCode::kUnknownOutcome};
       return Refusal{.code = ErrorCode::kProducersFull, .retry_after_ms = 5};
     };
     rig_.begin();

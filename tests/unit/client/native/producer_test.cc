@@ -425,6 +425,27 @@ TEST(Producer, WhatIsNeverSentFailsCertainly) {
   EXPECT_EQ(rig.stored(), "");
 }
 
+TEST(Producer, AnOpeningOfUnknownOutcomeIsTriedAgain) {
+  ProducerRig rig;
+  rig.server.create("s", 1);
+  int openings = 0;
+  rig.server.on_open_put = [&](const proto::OpenPut&) -> std::optional<Refusal> {
+    if (++openings % 2 == 0) return std::nullopt;
+    return Refusal{.code = ErrorCode::kUnknownOutcome};
+  };
+  rig.begin();
+  rig.put("k", "a");
+  rig.run(200);
+  EXPECT_EQ(rig.result("a"), "stored");
+  // And with a batch in doubt.
+  rig.server.on_put = refuse_once("b", {.code = ErrorCode::kUnknownOutcome});
+  rig.put("k", "b");
+  rig.run(300);
+  EXPECT_EQ(rig.result("b"), "stored");
+  EXPECT_EQ(rig.stored(), "a b");
+  EXPECT_EQ(openings, 4);
+}
+
 TEST(Producer, NoClockMakesANewDoubtAnOldOne) {
   ProducerRig rig;
   rig.clock.at = Nanos(3600 * kNanosPerSecond);
