@@ -4,6 +4,7 @@
 #include "base/hash_key.h"
 #include "client/native/consumer_engine.h"
 #include "route/md5.h"
+#include "tests/support/newer/newer_tables.h"
 #include "tests/unit/client/native/rig.h"
 
 namespace penstock::client::native {
@@ -58,6 +59,7 @@ class ConsumerRig : public Rig {
     const BatchFrame frame = frame_of(batch);
     for (const auto& part : parts_of(batch, frame))
       flat.insert(flat.end(), part.begin(), part.end());
+    if (make) flat = make(flat);
     for (auto& [number, shard] : server.streams.at("s").shards) {
       if (!shard.route.open || hash < shard.route.begin || shard.route.end < hash) continue;
       const auto count = static_cast<std::uint32_t>(records.size());
@@ -75,6 +77,8 @@ class ConsumerRig : public Rig {
   ConsumerSettings settings;
   std::unique_ptr<ConsumerEngine> engine;
   std::function<void()> on_delivery;
+  std::function<std::vector<std::byte>(std::span<const std::byte>)>
+      make;         // what a batch is stored as
   std::string all;  // data that was handed on, joined
   std::vector<std::pair<std::string, std::string>> read;
   std::map<ShardNumber, std::uint64_t> next;
@@ -127,6 +131,36 @@ TEST_P(Consumers, BeginWithinABatch) {
   rig_.begin();
   rig_.run(10);
   EXPECT_EQ(rig_.all, "c d");
+}
+
+TEST_P(Consumers, ReadFromAServerOfALaterVersion) {
+  rig_.server.rewrite = [](proto::MessageKind kind, std::span<const std::byte> table) {
+    return penstock::test::remade(kind, table);
+  };
+  rig_.server.create("s", 1);
+  rig_.store("k", {"a", "b"});
+  rig_.server.split("s", 0);
+  rig_.store("k", {"c"});
+  rig_.begin();
+  rig_.run(500);
+  rig_.store("k", {"d"});
+  rig_.cut();
+  rig_.run(500);
+  EXPECT_EQ(rig_.all, "a b c d");
+  EXPECT_EQ(rig_.ended, std::vector<std::uint32_t>{0});
+  EXPECT_TRUE(rig_.problems.empty());
+}
+
+TEST_P(Consumers, ReadBatchesOfALaterProducer) {
+  rig_.server.create("s", 1);
+  rig_.store("k", {"a"});
+  rig_.make = [](std::span<const std::byte> batch) {
+    return penstock::test::remade<newer::Batch>(batch);
+  };
+  rig_.store("k", {"b", "c"});
+  rig_.begin();
+  rig_.run(300);
+  EXPECT_EQ(rig_.all, "a b c");
 }
 
 TEST_P(Consumers, ReadParentsBeforeTheirChildren) {

@@ -247,22 +247,32 @@ void FakeConnection::on_message(std::uint32_t lane, const proto::DecodedMessage&
 
 void FakeConnection::reply(std::uint32_t lane, MessageKind kind, std::uint64_t request,
                            const flatbuffers::FlatBufferBuilder& table,
-                           std::vector<std::byte> attachment) {
+                           const std::vector<std::byte>& attachment) {
+  std::vector<std::byte> bytes(round_up(std::size_t{table.GetSize()}, std::size_t{8}));
+  std::memcpy(bytes.data(), table.GetBufferPointer(), table.GetSize());
+  if (server_.rewrite) {
+    send(lane, MessageKind{99}, request, bytes, {});
+    bytes = server_.rewrite(kind, bytes);
+  }
+  send(lane, kind, request, bytes, attachment);
+}
+
+void FakeConnection::send(std::uint32_t lane, MessageKind kind, std::uint64_t request,
+                          std::span<const std::byte> table, std::span<const std::byte> attachment) {
   if (mute || !session_->open() || !session_->has_lane(lane)) return;
   struct Owned {
     transport::OutgoingMessage message;
     std::vector<std::byte> bytes;
   };
   auto* owned = new Owned;
-  const std::size_t padded = round_up(std::size_t{table.GetSize()}, std::size_t{8});
   const auto head = proto::encode({.kind = kind,
-                                   .table_bytes = static_cast<std::uint32_t>(padded),
+                                   .table_bytes = static_cast<std::uint32_t>(table.size()),
                                    .request = request,
                                    .map_epoch = server_.epoch});
-  owned->bytes.resize(head.size() + padded);
-  std::ranges::copy(head, owned->bytes.begin());
-  std::memcpy(owned->bytes.data() + head.size(), table.GetBufferPointer(), table.GetSize());
-  owned->bytes.insert(owned->bytes.end(), attachment.begin(), attachment.end());
+  for (const std::span<const std::byte> part :
+       {std::span<const std::byte>(head), table, attachment}) {
+    owned->bytes.insert(owned->bytes.end(), part.begin(), part.end());
+  }
   owned->message.parts[0] = owned->bytes;
   owned->message.part_count = 1;
   owned->message.context = owned;

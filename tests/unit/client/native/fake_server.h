@@ -19,6 +19,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -100,6 +101,8 @@ class FakeServer {
   std::function<std::optional<Refusal>(const proto::Get&)> on_get;
   // How long an answer to a batch waits, though the batch is stored.
   std::function<std::int64_t()> answer_delay_nanos;
+  // It is of a later version: its tables are these, and a message of a kind that nobody knows goes in front of each.
+  std::function<std::vector<std::byte>(proto::MessageKind, std::span<const std::byte>)> rewrite;
   std::vector<std::string> log;  // kinds of messages that came in
 
   void reshaped();  // a new epoch; clients are told
@@ -158,7 +161,10 @@ class FakeConnection {
             bool duplicate);
   void fail(std::uint32_t lane, std::uint64_t request, const Refusal& refusal);
   void reply(std::uint32_t lane, proto::MessageKind kind, std::uint64_t request,
-             const flatbuffers::FlatBufferBuilder& table, std::vector<std::byte> attachment = {});
+             const flatbuffers::FlatBufferBuilder& table,
+             const std::vector<std::byte>& attachment = {});
+  void send(std::uint32_t lane, proto::MessageKind kind, std::uint64_t request,
+            std::span<const std::byte> table, std::span<const std::byte> attachment);
 
   FakeServer& server_;
   std::unique_ptr<transport::Session> session_;

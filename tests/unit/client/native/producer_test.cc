@@ -1,5 +1,6 @@
 // Goal: each rule of PROTOCOL.md §5 that a producer has to keep. Method: one conversation for each rule, with a server
 // in memory that refuses, forgets, or loses its connection at the moment that matters.
+#include "tests/support/newer/newer_tables.h"
 #include "tests/unit/client/native/producer_rig.h"
 
 namespace penstock::client::native {
@@ -524,6 +525,51 @@ TEST(Producer, AStreamThatIsMadeAnewLeavesTheOldOnesDoubtUnknown) {
   EXPECT_EQ(rig.stored().substr(rig.stored().size() - 1), "b");
   EXPECT_NE(rig.result("a"), "nothing");
   EXPECT_EQ(rig.result("b"), "stored");
+}
+
+TEST(Producer, AServerOfALaterVersionIsAsGood) {
+  ProducerRig rig;
+  rig.server.rewrite = [](proto::MessageKind kind, std::span<const std::byte> table) {
+    return penstock::test::remade(kind, table);
+  };
+  rig.begin_with(3);
+  rig.server.on_put = refuse_once("b", {.code = ErrorCode::kThrottled, .retry_after_ms = 10});
+  for (const char* data : {"a", "b", "c"}) rig.put("k", data);
+  rig.run(100);
+  rig.lag = true;
+  rig.put("k", "d");
+  rig.step(kNanosPerMilli);
+  rig.cut();
+  rig.lag = false;
+  for (std::uint32_t shard = 0; shard < 3; ++shard) rig.server.split("s", shard);
+  rig.put("k", "e");
+  rig.run(500);
+  EXPECT_EQ(rig.stored(), "a b c d e");
+  for (const char* data : {"a", "b", "c", "d", "e"}) EXPECT_EQ(rig.result(data), "stored") << data;
+}
+
+// A stream in a state that this client does not know takes records, as long as the server does.
+TEST(Producer, AStateOfLaterIsNoObstacle) {
+  ProducerRig rig;
+  rig.server.rewrite = [](proto::MessageKind kind, std::span<const std::byte> table) {
+    if (kind != proto::MessageKind::kMap) return penstock::test::remade(kind, table);
+    return penstock::test::remade<newer::ShardMap>(
+        table, [](newer::ShardMapT& map) { map.state = newer::StreamState::Later; });
+  };
+  rig.begin_with(2);
+  rig.put("k", "a");
+  rig.run(10);
+  EXPECT_EQ(rig.result("a"), "stored");
+}
+
+TEST(Producer, AnErrorOfLaterIsTheRecordsResult) {
+  ProducerRig rig;
+  rig.begin_with(1);
+  rig.server.on_put = refuse_once("b", {.code = static_cast<ErrorCode>(4999)});
+  for (const char* data : {"a", "b", "c"}) rig.put("k", data);
+  rig.run(100);
+  EXPECT_EQ(rig.result("b"), "kUnknown");  // its name: there is none
+  EXPECT_EQ(rig.stored(), "a c");
 }
 
 TEST(Producer, SaysOfEverythingWhatBecameOfItWhenItStops) {
