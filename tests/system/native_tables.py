@@ -26,13 +26,16 @@ def padded(data):
     return data + bytes(-len(data) % 8)
 
 
+def schema():
+    return harness.ROOT / "src/proto/penstock.fbs"
+
+
 @functools.cache
 def _generate():
-    """Makes `penstock.proto` of penstock.fbs importable."""
-    folder = harness.WORK / "flatbuffers"
+    """Makes `penstock.proto` of the schema importable."""
+    folder = harness.WORK / "flatbuffers" / schema().stem
     with harness.locked("flatbuffers"):
-        subprocess.run(["flatc", "--python", "--gen-object-api", "-o", folder,
-                        harness.ROOT / "src/proto/penstock.fbs"], check=True)
+        subprocess.run(["flatc", "--python", "--gen-object-api", "-o", folder, schema()], check=True)
     sys.path.insert(0, str(folder))
 
 
