@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::string_view kDataOpen = "{\"Data\":\"";
 constexpr std::string_view kKeyOpen = "\",\"PartitionKey\":\"";
+constexpr std::string_view kHashOpen = "\",\"ExplicitHashKey\":\"";
 constexpr std::string_view kEntryClose = "\"}";
 constexpr std::string_view kBodyClose = "]}";
 
@@ -25,17 +26,22 @@ PutBatch::PutBatch(std::string_view stream) {
 }
 
 bool PutBatch::full(std::size_t key_bytes, std::size_t data_bytes) const {
-  const std::size_t bytes = base64_size(data_bytes) + key_bytes + 64;
+  const std::size_t bytes = base64_size(data_bytes) + key_bytes + 128;
   return entries_.size() >= kEntriesMax || (!empty() && body_.size() + bytes > kBodyMax);
 }
 
-void PutBatch::add(std::string_view key, std::string_view data, std::uint64_t tag) {
+void PutBatch::add(std::string_view key, std::string_view data, std::uint64_t tag,
+                   std::string_view hash) {
   if (!empty()) body_ += ',';
   const std::size_t begin = body_.size();
   body_ += kDataOpen;
   base64_append(data, body_);
   body_ += kKeyOpen;
   json_escape(key, body_);
+  if (!hash.empty()) {
+    body_ += kHashOpen;
+    body_ += hash;
+  }
   body_ += kEntryClose;
   entries_.push_back({tag, begin, body_.size()});
 }

@@ -26,8 +26,10 @@ class PutBatch {
 
   explicit PutBatch(std::string_view stream);
 
-  // `tag` comes back with the outcome. REQUIRES: not full(), or empty.
-  void add(std::string_view key, std::string_view data, std::uint64_t tag);
+  // `tag` comes back with the outcome; `hash`, where it is not empty, is an explicit hash key in decimal. REQUIRES: not
+  // full(), or empty.
+  void add(std::string_view key, std::string_view data, std::uint64_t tag,
+           std::string_view hash = {});
   // Whether an entry of that size should wait for the next call.
   [[nodiscard]] bool full(std::size_t key_bytes, std::size_t data_bytes) const;
   [[nodiscard]] std::size_t size() const { return entries_.size(); }

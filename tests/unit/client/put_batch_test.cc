@@ -39,7 +39,7 @@ TEST(PutBatch, WritesTheRequestOfTheService) {
   KinesisClient client = client_for(server);
   PutBatch batch("fleet");
   batch.add("k\"1", "foo", 1);
-  batch.add("k2", "foobar", 2);
+  batch.add("k2", "foobar", 2, "17");
   std::vector<std::uint64_t> acknowledged;
   const auto left = batch.send(
       client, {[&](const PutBatch::Acknowledged& a) { acknowledged.push_back(a.tag); }, nullptr});
@@ -49,7 +49,7 @@ TEST(PutBatch, WritesTheRequestOfTheService) {
   server.stop();
   EXPECT_EQ(body_of(server.requests()[0]),
             R"({"StreamName":"fleet","Records":[{"Data":"Zm9v","PartitionKey":"k\"1"},)"
-            R"({"Data":"Zm9vYmFy","PartitionKey":"k2"}]})");
+            R"({"Data":"Zm9vYmFy","PartitionKey":"k2","ExplicitHashKey":"17"}]})");
 }
 
 TEST(PutBatch, KeepsTheRefusedInOrderInFrontOfWhatFollows) {
