@@ -178,10 +178,13 @@ std::optional<Problem> Fleet::failed() const {
 }
 
 Attempt<Verdict> Fleet::read_back() {
+  const auto visit = [this](std::string_view key, std::string_view data) {
+    ledger_->read(key, data);
+  };
   const std::unique_ptr<Readback> reader =
       options_.via == "native"
-          ? native_readback(session_, plan_.stream, *ledger_)
-          : std::make_unique<KinesisReadback>(plan_.stream, session_.client_options(), *ledger_);
+          ? native_readback(session_, plan_.stream, visit)
+          : std::make_unique<KinesisReadback>(plan_.stream, session_.client_options(), visit);
   const auto start = Clock::now();
   Ended outcome = Exit::kDone;
   {

@@ -13,8 +13,8 @@ constexpr int kAttemptsMax = 30;
 
 }  // namespace
 
-KinesisReadback::KinesisReadback(std::string stream, client::ClientOptions options, Ledger& ledger)
-    : stream_(std::move(stream)), options_(std::move(options)), ledger_(ledger) {
+KinesisReadback::KinesisReadback(std::string stream, client::ClientOptions options, Visit visit)
+    : stream_(std::move(stream)), options_(std::move(options)), visit_(std::move(visit)) {
   options_.attempts_max = kAttemptsMax;
 }
 
@@ -79,7 +79,7 @@ client::Outcome<std::vector<client::ChildShard>> KinesisReadback::read_shard(
   if (!iterator) return std::unexpected(std::move(iterator.error()));
   for (;;) {
     auto page = pages.next(client, *iterator, kPageLimit, [this](const client::RecordView& record) {
-      ledger_.read(record.key, record.data);
+      visit_(record.key, record.data);
     });
     if (!page) return std::unexpected(std::move(page.error()));
     records_ += page->records;

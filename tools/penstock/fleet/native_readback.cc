@@ -15,8 +15,8 @@ constexpr std::chrono::seconds kPatience{30};  // while nothing comes
 // A consumer that hands on until it has caught up.
 class NativeReadback final : public Readback {
  public:
-  NativeReadback(const Session& session, std::string stream, Ledger& ledger)
-      : session_(session), stream_(std::move(stream)), ledger_(ledger) {}
+  NativeReadback(const Session& session, std::string stream, Visit visit)
+      : session_(session), stream_(std::move(stream)), visit_(std::move(visit)) {}
 
   Ended run(std::uint32_t threads) override;
 
@@ -31,7 +31,7 @@ class NativeReadback final : public Readback {
 
   const Session& session_;
   std::string stream_;
-  Ledger& ledger_;
+  Visit visit_;
   std::mutex mutex_;
   std::condition_variable changed_;
   bool over_ = false;
@@ -70,7 +70,7 @@ Ended NativeReadback::run(std::uint32_t /*threads*/) {
 
 void NativeReadback::on_records(const Records& records) {
   for (const Record& record : records.records) {
-    ledger_.read(record.key,
+    visit_(record.key,
                  {reinterpret_cast<const char*>(record.data.data()), record.data.size()});
   }
   records_ += records.records.size();
@@ -79,8 +79,8 @@ void NativeReadback::on_records(const Records& records) {
 }  // namespace
 
 std::unique_ptr<Readback> native_readback(const Session& session, std::string stream,
-                                          Ledger& ledger) {
-  return std::make_unique<NativeReadback>(session, std::move(stream), ledger);
+                                          Readback::Visit visit) {
+  return std::make_unique<NativeReadback>(session, std::move(stream), std::move(visit));
 }
 
 }  // namespace penstock::tools

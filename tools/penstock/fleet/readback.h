@@ -1,4 +1,4 @@
-// Reads a whole stream into the ledger, shards side by side, parents before children, each until it has
+// Reads a whole stream, shards side by side, parents before children, each until it has
 // nothing more.
 //
 // Owner      `run` starts its own threads and ends with them; `records` may be asked meanwhile
@@ -7,21 +7,26 @@
 
 #include "client/shard_walk.h"
 #include "client/streams.h"
-#include "fleet/ledger.h"
 #include "session.h"
 
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace penstock::tools {
 
 class Readback {
  public:
+  // From any of its threads.
+  using Visit = std::function<void(std::string_view key, std::string_view data)>;
+
   virtual ~Readback() = default;
   virtual Ended run(std::uint32_t threads) = 0;
   [[nodiscard]] std::uint64_t records() const { return records_; }
@@ -31,11 +36,11 @@ class Readback {
 };
 
 [[nodiscard]] std::unique_ptr<Readback> native_readback(const Session& session, std::string stream,
-                                                        Ledger& ledger);
+                                                        Readback::Visit visit);
 
 class KinesisReadback final : public Readback {
  public:
-  KinesisReadback(std::string stream, client::ClientOptions options, Ledger& ledger);
+  KinesisReadback(std::string stream, client::ClientOptions options, Visit visit);
 
   Ended run(std::uint32_t threads) override;
 
@@ -50,7 +55,7 @@ class KinesisReadback final : public Readback {
 
   std::string stream_;
   client::ClientOptions options_;
-  Ledger& ledger_;
+  Visit visit_;
   std::mutex mutex_;  // of all below
   std::condition_variable changed_;
   client::ShardWalk walk_;

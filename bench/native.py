@@ -1,0 +1,215 @@
+#!/usr/bin/env python3
+"""The native protocol: what `penstock bench` measures against a running daemon, and fio beside it.
+
+  bench/native.py BUILD_DIR DATA_DIR [--only ROW ...] [--rounds 7] [--seconds 3]
+
+DATA_DIR: an empty place on a real file system with 60 GB free. penstockd has one data core, on CPU 0, and
+the limits off; `penstock bench` is on the last CPU. Each row is a run of its own, with a daemon of its own, and
+what a row compares alternates within its rounds. Writes bench/results/native-ROW.json.
+
+Rows: put, redis-100, redis-1024, shards, fanout, catchup, latency, tls. redis needs redis-server.
+"""
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import time
+
+from support import measure, server
+
+DEPTH, BLOCK = 4, 1 << 20  # the journal's: blocks in flight, and what it fills them up to under this load
+CLIENT = ("taskset", "-c", str(os.cpu_count() - 1))
+REDIS_PORT = 7479
+
+
+class Site:
+    """A daemon of one row, gone afterwards."""
+
+    def __init__(self, options, data, journal_mib):
+        self.options = options
+        self.daemon = server.Penstockd(options.build, data / "penstock", journal_mib=journal_mib)
+
+    def __enter__(self):
+        self.daemon.start(prefix=("taskset", "-c", "0"))
+        self.daemon.wait_for_journal()
+        return self
+
+    def __exit__(self, *_):
+        self.daemon.stop()
+        subprocess.run(["rm", "-rf", "--one-file-system", str(self.daemon.directory)], check=True)
+
+    def bench(self, scenario, *arguments, rounds=1, tls=False):
+        """The result of `penstock bench`."""
+        native = self.daemon.http + 1
+        command = [*CLIENT, self.options.build / "tools" / "penstock" / "penstock", "--dir", self.daemon.directory,
+                   "--endpoint", f"http://127.0.0.1:{self.daemon.http}", "--native-endpoint",
+                   f"{'tls' if tls else 'tcp'}://localhost:{native}", "-o", "json", "bench", scenario,
+                   "--rounds", rounds, "--seconds", self.options.seconds, *arguments]
+        run = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+        if run.returncode != 0:
+            raise RuntimeError(f"bench {scenario}: {run.returncode} {run.stderr} {run.stdout[-500:]}")
+        return json.loads(run.stdout)
+
+    def arm(self, *arguments, **named):
+        """The figures of one round with one arm."""
+        result = self.bench("put", *arguments, **named)
+        return result["rounds"][0]["arms"][result["arms"][0]]
+
+
+def rounds_of(options, arms):
+    """Rounds of {arm: figures}, A-B then B-A, and how many were dropped as noisy."""
+    rounds = []
+    for number in range(options.rounds):
+        measure.wait_for_quiet()
+        order = list(arms) if number % 2 == 0 else list(arms)[::-1]
+        with measure.Others() as others:
+            line = {arm: arms[arm]() for arm in order}
+        line["others"] = round(others.share, 3)
+        print(json.dumps(line), flush=True)
+        rounds.append(line)
+    quiet = [line for line in rounds if line["others"] <= measure.OTHERS_MAX]
+    return rounds, quiet or rounds, bool(quiet)
+
+
+def row(options, name, kept, quiet, rounds, ratios, **facts):
+    figures = {}
+    for ratio, (of, target, at_least) in ratios.items():
+        value = measure.summary(of(line) for line in kept)
+        figures[ratio] = value | {"target": target, "at_least": at_least,
+                                  "verdict": measure.verdict(value, target, at_least, quiet)}
+        print(ratio, figures[ratio], flush=True)
+    measure.write_result(f"native-{name}", {
+        "manifest": measure.manifest(options.data, f"bench/native.py build-bench DIR --only {name}",
+                                     **facts.pop("versions", {})),
+        "cells": 1, "data_cores": 1, "carrier": "TCP on loopback", "figures": figures,
+        "rounds_dropped_as_noisy": len(rounds) - len(kept), "every_round_was_noisy": not quiet, "rounds": rounds,
+        **facts})
+
+
+def whole(options, name, result, ratios, **facts):
+    """A row that one run of `penstock bench` shows: its own rounds, judged by the same rules."""
+    kept = [line["arms"] for line in result["rounds"] if not line["noisy"]] or [line["arms"] for line in result["rounds"]]
+    quiet = not all(line["noisy"] for line in result["rounds"])
+    row(options, name, kept, quiet, result["rounds"], ratios, load=result["load"],
+        verification=result.get("verification", ""), **facts)
+
+
+def fio(file, mib):
+    run = subprocess.run(
+        ["fio", "--name=ceiling", f"--filename={file}", "--rw=write", f"--bs={BLOCK}", "--ioengine=io_uring",
+         f"--iodepth={DEPTH}", "--direct=1", "--sync=dsync", f"--size={mib}m", "--output-format=json"],
+        capture_output=True, text=True, check=True)
+    return {"bytes_per_s": json.loads(run.stdout)["jobs"][0]["write"]["bw_bytes"]}
+
+
+def put(options, data):
+    """1 KiB records in batches of 64 KiB, against what fio writes."""
+    file, mib = data / "fio", 2048
+    subprocess.run(["dd", "if=/dev/zero", f"of={file}", "bs=1M", f"count={mib}", "oflag=direct", "conv=fsync"],
+                   check=True, capture_output=True)
+    with Site(options, data, journal_mib=24 * 1024) as site:
+        rounds, kept, quiet = rounds_of(options, {
+            "fio": lambda: fio(file, mib), "put": lambda: site.arm("--explicit-hash")})
+    row(options, "put", kept, quiet, rounds,
+        {"payload_to_fio": (lambda line: line["put"]["bytes_per_s"] / line["fio"]["bytes_per_s"], 0.80, True)},
+        record_bytes=1024, batch_bytes=65536, shards=1, fio_block_bytes=BLOCK, depth=DEPTH)
+
+
+def redis(options, data, record, target):
+    """The same records in flight, to Redis Streams that are flushed before each answer."""
+    directory = data / "redis"
+    directory.mkdir()
+    process = subprocess.Popen(
+        ["taskset", "-c", "0", "redis-server", "--port", str(REDIS_PORT), "--bind", "127.0.0.1", "--dir", str(directory),
+         "--appendonly", "yes", "--appendfsync", "always", "--save", ""], stdout=subprocess.DEVNULL)
+    try:
+        time.sleep(1)
+        with Site(options, data, journal_mib=16 * 1024) as site:
+            result = site.bench("put", "--record", record, "--in-flight", 4096, "--against",
+                                f"redis://127.0.0.1:{REDIS_PORT}", rounds=options.rounds)
+    finally:
+        process.terminate()
+        process.wait()
+    ours, theirs = result["arms"]
+    whole(options, f"redis-{record}", result,
+          {"records_to_redis": (lambda arms: arms[ours]["records_per_s"] / arms[theirs]["records_per_s"], target, True)},
+          versions={"redis": measure.first_line("redis-server", "--version")})
+
+
+def shards(options, data):
+    """4,096 shards against 1, with batches that are full."""
+    with Site(options, data, journal_mib=24 * 1024) as site:
+        result = site.bench("shards", "--shards", 4096, "--producers", 4, "--keys", 20_000, "--linger", 200_000,
+                            "--in-flight", 1 << 18, "--batch", 16384, rounds=options.rounds)
+    one, many = result["arms"]
+    whole(options, "shards", result,
+          {"throughput_4096_to_1": (lambda arms: arms[many]["records_per_s"] / arms[one]["records_per_s"], 0.95, True),
+           "p99_4096_to_1": (lambda arms: arms[many]["p99_us"] / arms[one]["p99_us"], 1.2, False)})
+
+
+def fanout(options, data):
+    """Consumers at the end of the stream beside a producer."""
+    with Site(options, data, journal_mib=24 * 1024) as site:
+        result = site.bench("fanout", "--rate", "20k", "--consumers", "0,1,5,20", rounds=options.rounds)
+    arms = result["arms"]
+    ratios = {f"producers_with_{arm}": (lambda line, arm=arm: line[arm]["records_per_s"] / line[arms[0]]["records_per_s"],
+                                        0.95, True) for arm in arms[1:]}
+    ratios["put_to_delivered_p99_to_acknowledged_p99"] = (
+        lambda line: line[arms[1]]["delivered_p99_us"] / line[arms[1]]["p99_us"], 2.0, False)
+    whole(options, "fanout", result, ratios)
+
+
+def catchup(options, data):
+    """Four readers from the horizon beside a producer at half of its most."""
+    with Site(options, data, journal_mib=30 * 1024) as site:
+        most = site.arm("--explicit-hash")["records_per_s"]
+        result = site.bench("catchup", "--rate", int(most / 2), "--readers", 4, "--fill", "1GiB", rounds=options.rounds)
+    alone, beside = result["arms"]
+    whole(options, "catchup", result,
+          {"p99_beside_readers": (lambda arms: arms[beside]["p99_us"] / arms[alone]["p99_us"], 1.25, False)})
+
+
+def latency(options, data):
+    """Open loop at half of the most: acknowledgement at the client."""
+    with Site(options, data, journal_mib=24 * 1024) as site:
+        most = site.arm("--explicit-hash")["records_per_s"]
+        result = site.bench("put", "--rate", int(most / 2), "--explicit-hash", "--linger", 0, rounds=options.rounds)
+    whole(options, "latency", result, {})
+
+
+def tls(options, data):
+    """The same puts, plain and sealed."""
+    with Site(options, data, journal_mib=24 * 1024) as site:
+        rounds, kept, quiet = rounds_of(options, {
+            "plain": lambda: site.arm("--explicit-hash"), "tls": lambda: site.arm("--explicit-hash", tls=True)})
+    row(options, "tls", kept, quiet, rounds,
+        {"tls_to_plain": (lambda line: line["tls"]["bytes_per_s"] / line["plain"]["bytes_per_s"], 0.0, True)},
+        record_bytes=1024, batch_bytes=65536, shards=1)
+
+
+ROWS = {"put": put, "redis-100": lambda options, data: redis(options, data, 100, 20),
+        "redis-1024": lambda options, data: redis(options, data, 1024, 10), "shards": shards, "fanout": fanout,
+        "catchup": catchup, "latency": latency, "tls": tls}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("build", type=pathlib.Path)
+    parser.add_argument("data", type=pathlib.Path)
+    parser.add_argument("--only", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=3)
+    options = parser.parse_args()
+    options.build = options.build.resolve()
+    for name in options.only:
+        if name.startswith("redis") and not shutil.which("redis-server"):
+            print(f"{name}: left out, redis-server is not installed")
+            continue
+        with measure.scratch(options.data) as data:
+            ROWS[name](options, data)
+
+
+if __name__ == "__main__":
+    main()
