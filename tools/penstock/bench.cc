@@ -10,9 +10,13 @@ void add_bench(CLI::App& app, Context& context) {
 Figures are medians of interleaved rounds with their 95 % bootstrap interval. An interval wider than
 ± 10 %, fewer than 7 rounds, or a machine that was never quiet: inconclusive.
 
-Example:
-  penstock bench disk /var/lib/penstock -o json >disk.json)");
+Examples:
+  penstock bench disk /var/lib/penstock -o json >disk.json
+  penstock --dir ./data bench put)");
   bench::add_bench_disk(*group, context);
+  bench::add_bench_put(*group, context);
+  bench::add_bench_shards(*group, context);
+  bench::add_bench_sizes(*group, context);
   bench::add_bench_compare(*group, context);
 }
 
