@@ -17,6 +17,7 @@ Examples:
   bench::add_bench_put(*group, context);
   bench::add_bench_shards(*group, context);
   bench::add_bench_sizes(*group, context);
+  bench::add_bench_http(*group, context);
   bench::add_bench_compare(*group, context);
 }
 

@@ -11,6 +11,7 @@ namespace penstock::tools::bench {
 
 void add_bench_compare(CLI::App& bench, Context& context);
 void add_bench_disk(CLI::App& bench, Context& context);
+void add_bench_http(CLI::App& bench, Context& context);
 void add_bench_put(CLI::App& bench, Context& context);
 void add_bench_shards(CLI::App& bench, Context& context);
 void add_bench_sizes(CLI::App& bench, Context& context);
