@@ -5,13 +5,13 @@
 # Works as root or with sudo; says which packages it installs; touches nothing that is there already.
 
 PACKAGES_build="g++ meson ninja-build ccache pkg-config cmake ca-certificates flatc:flatbuffers-compiler
-  libcli11-dev libflatbuffers-dev libfmt-dev libisal-dev libmimalloc-dev libsimdjson-dev libssl-dev
+  libcli11-dev libflatbuffers-dev libfmt-dev libhiredis-dev libisal-dev libmimalloc-dev libsimdjson-dev libssl-dev
   libtomlplusplus-dev liburing-dev zlib1g-dev"
 PACKAGES_test="clang-19 clang-format-19 libclang-rt-19-dev lld-19 binutils libgtest-dev python3
   python3-venv python3-pip awscli curl openssl procps zstd e2fsprogs xfsprogs mount util-linux
-  libfuse3-dev node:nodejs npm:npm valgrind"
+  libfuse3-dev node:nodejs npm:npm valgrind redis-server"
 PACKAGES_nightly="clang-tidy-19"
-PACKAGES_bench="fio valgrind wrk node:nodejs npm:npm"
+PACKAGES_bench="fio redis-server valgrind wrk node:nodejs npm:npm"
 
 package_is_there() {  # one entry of a list
   case "$1" in

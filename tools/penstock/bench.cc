@@ -12,7 +12,8 @@ Figures are medians of interleaved rounds with their 95 % bootstrap interval. An
 
 Examples:
   penstock bench disk /var/lib/penstock -o json >disk.json
-  penstock --dir ./data bench put)");
+  penstock --dir ./data bench put
+  penstock --dir ./data bench put --against redis://127.0.0.1:6379)");
   bench::add_bench_disk(*group, context);
   bench::add_bench_put(*group, context);
   bench::add_bench_shards(*group, context);
