@@ -16,6 +16,9 @@ Examples:
   penstock --dir ./data bench put --against redis://127.0.0.1:6379)");
   bench::add_bench_disk(*group, context);
   bench::add_bench_put(*group, context);
+  bench::add_bench_get(*group, context);
+  bench::add_bench_fanout(*group, context);
+  bench::add_bench_catchup(*group, context);
   bench::add_bench_shards(*group, context);
   bench::add_bench_sizes(*group, context);
   bench::add_bench_http(*group, context);

@@ -9,8 +9,11 @@
 
 namespace penstock::tools::bench {
 
+void add_bench_catchup(CLI::App& bench, Context& context);
 void add_bench_compare(CLI::App& bench, Context& context);
 void add_bench_disk(CLI::App& bench, Context& context);
+void add_bench_fanout(CLI::App& bench, Context& context);
+void add_bench_get(CLI::App& bench, Context& context);
 void add_bench_http(CLI::App& bench, Context& context);
 void add_bench_put(CLI::App& bench, Context& context);
 void add_bench_shards(CLI::App& bench, Context& context);
