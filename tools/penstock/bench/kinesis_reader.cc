@@ -105,14 +105,11 @@ Attempt<std::unique_ptr<Reader>> kinesis_reader(const client::ClientOptions& opt
 
 Ended kinesis_read_all(const client::ClientOptions& options, const std::string& stream,
                        const OnIncoming& on_records) {
-  Readback reader(stream, options, [&](std::string_view key, std::string_view data) {
+  KinesisReadback reader(stream, options, [&](std::string_view key, std::string_view data) {
     const Incoming incoming{key, octets(data)};
     on_records({&incoming, 1});
   });
-  if (const auto done = reader.run(kReadersMax); !done) {
-    return std::unexpected(problem_of(done.error(), failing(stream)));
-  }
-  return Exit::kDone;
+  return reader.run(kReadersMax);
 }
 
 }  // namespace penstock::tools::bench

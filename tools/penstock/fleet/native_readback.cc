@@ -70,8 +70,7 @@ Ended NativeReadback::run(std::uint32_t /*threads*/) {
 
 void NativeReadback::on_records(const Records& records) {
   for (const Record& record : records.records) {
-    visit_(record.key,
-                 {reinterpret_cast<const char*>(record.data.data()), record.data.size()});
+    visit_(record.key, {reinterpret_cast<const char*>(record.data.data()), record.data.size()});
   }
   records_ += records.records.size();
 }
