@@ -1,10 +1,12 @@
 // Goal: on warm lanes no batch allocates: not one for a shard, nor one for any shards, nor one that is refused. Method: a
 // door over a socket and a data plane that do not allocate themselves; `operator new` is counted while the door works.
-// Nor does a subscription, for what it delivers.
+// Nor does a subscription, for what it delivers. And how much is copied on the way through the door, and out of
+// the journal: memcpy and memmove are counted, too.
 #include "tests/support/allocation_count.h"
 #include "tests/unit/net/batch_maker.h"
 #include "tests/unit/net/native_harness.h"
 
+#include <cstring>
 #include <new>
 
 // Buffers ask for aligned memory: that counts too.
@@ -19,6 +21,31 @@ void* operator new(std::size_t size, std::align_val_t alignment) {
 }
 void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+
+// By one instruction, which is no call of these.
+namespace {
+std::size_t copied_bytes = 0;
+void move_forward(void* to, const void* from, std::size_t bytes) {
+  asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(bytes) : : "memory");
+}
+}  // namespace
+extern "C" void* memcpy(void* to, const void* from, std::size_t bytes) {
+  copied_bytes += bytes;
+  move_forward(to, from, bytes);
+  return to;
+}
+extern "C" void* memmove(void* to, const void* from, std::size_t bytes) {
+  copied_bytes += bytes;
+  auto* const target = static_cast<std::byte*>(to);
+  const auto* const source = static_cast<const std::byte*>(from);
+  if (target <= source || target >= source + bytes) {
+    move_forward(to, from, bytes);
+  } else {
+    for (std::size_t i = bytes; i > 0; --i)
+      static_cast<volatile std::byte*>(target)[i - 1] = source[i - 1];
+  }
+  return to;
+}
 
 namespace penstock::test {
 namespace {
@@ -40,6 +67,7 @@ class TapeSocket final : public env::Socket {
   }
   [[nodiscard]] bool empty() const { return in_.empty() && count_ == 0; }
   std::vector<std::byte> out;
+  std::size_t copied = 0;  // by it, where the kernel would
 
   Result<> listen(std::string_view, std::uint16_t, std::uint32_t) override { return {}; }
   void stop_listening() override {}
@@ -48,11 +76,11 @@ class TapeSocket final : public env::Socket {
     deliver();
   }
   void send(env::ConnectionId, std::span<const std::byte> bytes) override {
-    out.insert(out.end(), bytes.begin(), bytes.end());
+    take(bytes);
     push({.kind = env::SocketEventKind::kSent, .connection = kOnly});
   }
   void send(env::ConnectionId, std::span<const std::span<const std::byte>> pieces) override {
-    for (const auto piece : pieces) out.insert(out.end(), piece.begin(), piece.end());
+    for (const auto piece : pieces) take(piece);
     push({.kind = env::SocketEventKind::kSent, .connection = kOnly});
   }
   void close(env::ConnectionId) override {
@@ -68,10 +96,15 @@ class TapeSocket final : public env::Socket {
 
  private:
   void push(const env::SocketEvent& event) { events_.at(count_++) = event; }
+  void take(std::span<const std::byte> bytes) {
+    out.insert(out.end(), bytes.begin(), bytes.end());
+    copied += bytes.size();
+  }
   void deliver() {
     const std::size_t bytes = std::min(into_.size(), in_.size());
     if (bytes == 0) return;
     std::memcpy(into_.data(), in_.data(), bytes);
+    copied += bytes;
     in_ = in_.subspan(bytes);
     into_ = {};
     push({.kind = env::SocketEventKind::kReceived,
@@ -87,6 +120,7 @@ class TapeSocket final : public env::Socket {
 // Stores everything, and keeps nothing; of one shard it has what `store` says.
 class DeepPlane final : public shard::DataPlane {
  public:
+  static constexpr std::size_t kDataBytes = 8'000;
   void put(shard::PutRequest& request, Nanos) override { waiting_.at(count_++) = &request; }
   void read(shard::ReadRequest& request, Nanos) override { reading_ = &request; }
   void open_producer(shard::ProducerRequest& request, Nanos) override { opening_ = &request; }
@@ -135,8 +169,8 @@ class DeepPlane final : public shard::DataPlane {
     request.millis_behind = request.next.raw() < end_ ? 1 : 0;
     request.done(request, kNow);
   }
-  std::vector<std::byte> data_ = std::vector<std::byte>(1000);
-  std::vector<std::uint64_t> stored_ = std::vector<std::uint64_t>(512);
+  std::vector<std::byte> data_ = std::vector<std::byte>(kDataBytes);
+  std::vector<std::uint64_t> stored_ = std::vector<std::uint64_t>(kDataBytes / 8 + 512);
   std::uint64_t end_ = 0;
   shard::ReadRequest* reading_ = nullptr;
   std::array<shard::PutRequest*, 64> waiting_;
@@ -173,11 +207,25 @@ class WarmDoor {
       carry();
     }
   }
+  static constexpr std::size_t kStoredBytes = DeepPlane::kDataBytes;
   void delivery() {
     plane_.store();
     carry();
   }
+  // One batch on one lane; the bytes that were copied on its way.
+  std::size_t copied_for(bool mixed, std::span<const std::byte> batch) {
+    const std::size_t before = worked_copies;
+    say(mixed ? mixed_ : whole_, proto::MessageKind::kPut, nullptr, batch);
+    carry();
+    return worked_copies - before;
+  }
+  std::size_t copied_for_delivery() {
+    const std::size_t before = worked_copies;
+    delivery();
+    return worked_copies - before;
+  }
   std::size_t worked_allocations = 0;
+  std::size_t worked_copies = 0;  // bytes; what the socket copies is the kernel's
   std::size_t heard = 0;
   [[nodiscard]] const net::NativeCounters& counters() const { return door_.counters(); }
 
@@ -228,11 +276,13 @@ class WarmDoor {
       if (count > 0) client_.sent(kNow);
       socket_.give(up_);
       const std::size_t before = allocations();
+      const std::size_t copied = copied_bytes - socket_.copied;
       do {
         static_cast<void>(door_.poll(kNow, kWall));
         plane_.run();
       } while (!socket_.empty() || plane_.read_due());
       worked_allocations += allocations() - before;
+      worked_copies += copied_bytes - socket_.copied - copied;
       moved = count > 0 || !socket_.out.empty();
       down();
     }
@@ -290,6 +340,31 @@ TEST(WarmSubscription, DoesNotAllocate) {
   EXPECT_EQ(warm.worked_allocations, before);
   EXPECT_EQ(warm.heard - heard, 100U);
   EXPECT_EQ(warm.counters().records_out, 103U);
+}
+
+// What comes with a frame's header, up to 16 KiB of its 64, is read with it and moved to where the rest is
+// received; besides that, headers, answers and tables are copied, and no data.
+TEST(WarmPut, CopiesNoDataButWhatComesWithAFramesHeader) {
+  WarmDoor warm;
+  for (int i = 0; i < 3; ++i) warm.round();
+  constexpr std::size_t kLittle = 4 * kKiB;
+  const auto one = make_batch({{.key = "a", .data = std::string(300'000, 'x')}});
+  const auto some =
+      make_batch(std::vector<MadeRecord>(10, {.key = "b", .data = std::string(10'000, 'x')}));
+  for (const auto& batch : {one, some}) {
+    const std::size_t frames = div_ceil(batch.size(), 64 * kKiB);
+    for (const bool mixed : {false, true}) {
+      EXPECT_LT(warm.copied_for(mixed, batch), frames * 16 * kKiB + kLittle) << mixed;
+    }
+  }
+}
+
+TEST(WarmSubscription, CopiesWhatIsStoredOnce) {
+  WarmDoor warm;
+  for (int i = 0; i < 3; ++i) warm.delivery();
+  const std::size_t copied = warm.copied_for_delivery();
+  EXPECT_GE(copied, WarmDoor::kStoredBytes);
+  EXPECT_LT(copied, WarmDoor::kStoredBytes * 3 / 2);
 }
 
 TEST(WarmPut, DoesNotAllocate) {
