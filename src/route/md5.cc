@@ -1,7 +1,7 @@
 #include "route/md5.h"
 
 #include "base/assert.h"
-#include "route/md5_avx2.h"
+#include "route/md5_lanes.h"
 #include "route/md5_tables.h"
 
 #include <array>
@@ -62,6 +62,8 @@ struct Many {
 
 Many choose() {
 #if defined(__x86_64__)
+  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl");
+  if (avx512) return {md5_avx512, md5_readable_avx512};
   if (__builtin_cpu_supports("avx2")) return {md5_avx2, md5_readable_avx2};
 #endif
   return {};

@@ -2,6 +2,8 @@
 // length up to several blocks against OpenSSL, in mixtures that fill lanes in all ways.
 #include "route/md5.h"
 
+#include "route/md5_lanes.h"
+
 #include <gtest/gtest.h>
 #include <openssl/evp.h>
 
@@ -88,6 +90,36 @@ TEST(Md5, OfReadableKeysIsTheSame) {
   for (std::size_t i = 0; i < refs.size(); ++i) {
     ASSERT_EQ(out[i], md5_scalar(refs[i])) << "key " << i << " of " << refs[i].bytes;
   }
+}
+
+// Whatever this CPU has, not only the form that is chosen here.
+TEST(Md5, EveryFormGivesTheSame) {
+  std::mt19937 random(4);
+  std::string bytes(16 * 1024, '\0');
+  for (char& c : bytes) c = static_cast<char>(random());
+  std::vector<KeyRef> refs;
+  for (std::size_t at = 0; at + 80 + 64 <= bytes.size(); at += refs.back().bytes) {
+    refs.push_back({reinterpret_cast<const std::byte*>(bytes.data()) + at, random() % 80 + 1});
+  }
+  const auto agrees = [&](auto form) {
+    std::vector<base::HashKey> out(refs.size());
+    form(refs, out);
+    for (std::size_t i = 0; i < refs.size(); ++i) ASSERT_EQ(out[i], md5_scalar(refs[i])) << i;
+  };
+  int forms = 0;
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2")) {
+    ++forms;
+    agrees(md5_avx2);
+    agrees(md5_readable_avx2);
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")) {
+      ++forms;
+      agrees(md5_avx512);
+      agrees(md5_readable_avx512);
+    }
+  }
+#endif
+  std::printf("%d of 2 vector forms\n", forms);
 }
 
 TEST(Md5, AgreesWithTheScalarFormInEveryMixtureOfLanes) {

@@ -1,4 +1,4 @@
-#include "route/md5_avx2.h"
+#include "route/md5_lanes.h"
 
 #if defined(__x86_64__)
 
@@ -11,6 +11,7 @@
 #include <cstring>
 
 #define PENSTOCK_AVX2 __attribute__((target("avx2")))
+#define PENSTOCK_AVX512 __attribute__((target("avx2,avx512f,avx512vl")))
 
 namespace penstock::route {
 namespace {
@@ -77,18 +78,54 @@ PENSTOCK_AVX2 [[gnu::always_inline]] inline void step(__m256i (&s)[4], const Vec
 }
 
 template <std::size_t... kSteps>
-PENSTOCK_AVX2 [[gnu::always_inline]] inline void rounds(__m256i (&s)[4], const Vectors& words,
-                                                        std::index_sequence<kSteps...>) {
+PENSTOCK_AVX2 [[gnu::always_inline]] inline void steps(__m256i (&s)[4], const Vectors& words,
+                                                       std::index_sequence<kSteps...>) {
   (step<kSteps>(s, words), ...);
 }
 
+[[gnu::always_inline]] PENSTOCK_AVX2 inline void rounds(__m256i (&s)[4], const Vectors& words) {
+  steps(s, words, std::make_index_sequence<64>{});
+}
+
+// The same, where a function of three words is one instruction, and turning is one.
+template <std::size_t kStep>
+PENSTOCK_AVX512 [[gnu::always_inline]] inline void step_512(__m256i (&s)[4], const Vectors& words) {
+  constexpr std::size_t kA = (64 - kStep) % 4, kB = (kA + 1) % 4, kC = (kA + 2) % 4,
+                        kD = (kA + 3) % 4;
+  // Bit 4b + 2c + d of the table is the function of b, c and d.
+  constexpr int kTable = kStep < 16   ? 0xCA   // b ? c : d
+                         : kStep < 32 ? 0xE4   // d ? b : c
+                         : kStep < 48 ? 0x96   // b ^ c ^ d
+                                      : 0x39;  // c ^ (b | ~d)
+  const __m256i f = _mm256_ternarylogic_epi32(s[kB], s[kC], s[kD], kTable);
+  const __m256i constant = _mm256_set1_epi32(static_cast<int>(kMd5Sines[kStep]));
+  const __m256i sum = _mm256_add_epi32(_mm256_add_epi32(s[kA], f),
+                                       _mm256_add_epi32(constant, words.v[md5_word(kStep)]));
+  s[kA] = _mm256_add_epi32(s[kB], _mm256_rol_epi32(sum, kMd5Shifts[kStep / 16][kStep % 4]));
+}
+
+template <std::size_t... kSteps>
+PENSTOCK_AVX512 [[gnu::always_inline]] inline void steps_512(__m256i (&s)[4], const Vectors& words,
+                                                             std::index_sequence<kSteps...>) {
+  (step_512<kSteps>(s, words), ...);
+}
+
+[[gnu::noinline]] PENSTOCK_AVX512 void rounds_512(__m256i (&s)[4], const Vectors& words) {
+  steps_512(s, words, std::make_index_sequence<64>{});
+}
+
+template <bool k512>
 PENSTOCK_AVX2 void eight(const Blocks& blocks, base::HashKey (&out)[kLanes]) {
   Vectors words;
   transpose(blocks, 0, words.v);
   transpose(blocks, 1, words.v + 8);
   __m256i s[4];
   for (std::size_t i = 0; i < 4; ++i) s[i] = _mm256_set1_epi32(static_cast<int>(kMd5Start[i]));
-  rounds(s, words, std::make_index_sequence<64>{});
+  if constexpr (k512) {
+    rounds_512(s, words);
+  } else {
+    rounds(s, words);
+  }
 
   // A digest is its four words, the bytes of each turned round, as two numbers of 64 bits.
   const __m256i turn = _mm256_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203, 0x0c0d0e0f08090a0b,
@@ -171,7 +208,7 @@ PENSTOCK_AVX2 inline void fill_readable(std::byte* block, KeyRef key) {
   std::memcpy(block + 56, &bits, 8);
 }
 
-template <bool kReadable>
+template <bool kReadable, bool k512>
 PENSTOCK_AVX2 void md5_lanes(std::span<const KeyRef> keys, std::span<base::HashKey> out) {
   Blocks blocks;
   std::size_t position[kLanes];
@@ -189,7 +226,7 @@ PENSTOCK_AVX2 void md5_lanes(std::span<const KeyRef> keys, std::span<base::HashK
     }
     position[lanes++] = i;
     if (lanes < kLanes) continue;
-    eight(blocks, digests);
+    eight<k512>(blocks, digests);
     for (std::size_t lane = 0; lane < kLanes; ++lane) out[position[lane]] = digests[lane];
     lanes = 0;
   }
@@ -200,18 +237,26 @@ PENSTOCK_AVX2 void md5_lanes(std::span<const KeyRef> keys, std::span<base::HashK
     return;
   }
   for (std::size_t lane = lanes; lane < kLanes; ++lane) fill(blocks.lane[lane], {});
-  eight(blocks, digests);
+  eight<k512>(blocks, digests);
   for (std::size_t lane = 0; lane < lanes; ++lane) out[position[lane]] = digests[lane];
 }
 
 }  // namespace
 
 void md5_avx2(std::span<const KeyRef> keys, std::span<base::HashKey> out) {
-  md5_lanes<false>(keys, out);
+  md5_lanes<false, false>(keys, out);
 }
 
 void md5_readable_avx2(std::span<const KeyRef> keys, std::span<base::HashKey> out) {
-  md5_lanes<true>(keys, out);
+  md5_lanes<true, false>(keys, out);
+}
+
+void md5_avx512(std::span<const KeyRef> keys, std::span<base::HashKey> out) {
+  md5_lanes<false, true>(keys, out);
+}
+
+void md5_readable_avx512(std::span<const KeyRef> keys, std::span<base::HashKey> out) {
+  md5_lanes<true, true>(keys, out);
 }
 
 }  // namespace penstock::route
