@@ -15,9 +15,15 @@ namespace penstock::retention {
 // What stands for "longer than anybody asks": nothing is being written.
 inline constexpr double kHoursMax = 100'000;
 
+// What keeps a journal from getting another slot.
+enum class Growth : std::uint8_t { kPossible, kSizeMax, kDiskFull };
+
 struct CellFullness {
   CellId cell;
   bool fenced = false;
+  bool full = false;     // refuses puts
+  bool expired = false;  // segments are about to be recycled
+  Growth growth = Growth::kPossible;
   std::uint64_t slots_total = 0;
   std::uint64_t slots_free = 0;        // the reserved one included
   std::uint64_t used_bytes = 0;        // in slots that are not free

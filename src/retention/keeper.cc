@@ -109,6 +109,7 @@ void Keeper::observe(const Calls& calls) {
     view.rate.observe(loop_.now(), call.metrics.bytes_written);
     view.recyclable = !call.fenced && !recyclable(call.spent, call.snapshot, catalogue_).empty();
     view.fullness.fenced = call.fenced;
+    view.fullness.full = call.full;
     view.fullness.slots_free = call.slots_free;
     view.fullness.slots_total = call.metrics.slots_total;
     view.fullness.used_bytes =
@@ -335,14 +336,20 @@ void Keeper::failed(std::string_view what, const Error& error) {
 
 KeeperReport Keeper::report() const {
   KeeperReport report = counters_;
+  report.slot_bytes = store_->slot_bytes();
   report.limit_bytes = options_.size_max;
   report.disk_full = disk_full_;
   report.growth_possible = false;
   for (const CellView& view : views_) {
     CellFullness cell = view.fullness;
     const std::uint64_t present = cell.slots_total * store_->slot_bytes();
-    const bool may_grow =
-        !disk_full_ && present + store_->slot_bytes() <= cell_bytes_max() && !cell.fenced;
+    if (present + store_->slot_bytes() > cell_bytes_max()) {
+      cell.growth = Growth::kSizeMax;
+    } else if (disk_full_) {
+      cell.growth = Growth::kDiskFull;
+    }
+    cell.expired = view.recyclable;
+    const bool may_grow = cell.growth == Growth::kPossible && !cell.fenced;
     const std::uint64_t capacity =
         may_grow ? round_down(cell_bytes_max(), store_->slot_bytes()) : present;
     const std::uint64_t free = capacity - std::min(capacity, cell.used_bytes);

@@ -51,6 +51,7 @@ struct KeeperOptions {
 
 struct KeeperReport {
   std::vector<CellFullness> cells;
+  std::uint64_t slot_bytes = 0;
   std::uint64_t used_bytes = 0;
   std::uint64_t limit_bytes = 0;
   std::uint64_t bytes_per_second = 0;

@@ -239,6 +239,38 @@ void cell_metrics(Text& text, const std::vector<CoreReport>& cores) {
   }
 }
 
+// Which limit it is that puts are refused for, and what mends it.
+std::string full_reason(const ServiceReport& service, CellId cell) {
+  std::string text =
+      fmt::format("the journal of cell {} is full, and puts to it are refused: ", cell.raw());
+  if (cell.raw() >= service.journals.size()) return text + "it has no free slot";
+  const retention::CellFullness& journal = service.journals[cell.raw()];
+  if (journal.expired) {
+    return text + "records in it have expired, and their slots are being freed; puts resume then";
+  }
+  switch (journal.growth) {
+    case retention::Growth::kSizeMax:
+      return text + fmt::format(
+                        "it has all the slots that [journal] size_max leaves a cell ({} MiB of {} "
+                        "MiB), and "
+                        "nothing in it has expired yet; wait for that, lower a stream's retention, "
+                        "or raise "
+                        "size_max and restart penstockd",
+                        journal.slots_total * service.slot_bytes / kMiB,
+                        service.storage_limit_bytes / kMiB);
+    case retention::Growth::kDiskFull:
+      return text + fmt::format(
+                        "the file system of {} is full ({} MiB free, a slot takes {} MiB), and "
+                        "nothing in the "
+                        "journal has expired yet; free space there, and puts resume by themselves",
+                        service.directory, service.file_system_free_bytes / kMiB,
+                        service.slot_bytes / kMiB);
+    case retention::Growth::kPossible:
+      break;
+  }
+  return text + "another slot is being made; puts resume then";
+}
+
 }  // namespace
 
 std::string metrics_text(const ServiceReport& service, const std::vector<CoreReport>& cores) {
@@ -295,11 +327,8 @@ std::vector<std::string> unready_reasons(const ServiceReport& service,
             fmt::format("cell {} is read-only after a failed write; look at the device, then stop "
                         "penstockd and run: penstock cell clear --data-dir {} --cell {}",
                         cell.id.raw(), service.directory, cell.id.raw()));
-      } else if (cell.journal.slots_free == 0) {
-        reasons.push_back(fmt::format(
-            "the journal of cell {} is full; wait for records to expire, raise [journal] size_max, "
-            "or free space on the file system",
-            cell.id.raw()));
+      } else if (cell.full) {
+        reasons.push_back(full_reason(service, cell.id));
       }
     }
   }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "http/exchange.h"
+#include "retention/fullness.h"
 #include "server/metrics.h"
 #include "server/process_use.h"
 
@@ -34,8 +35,10 @@ struct ServiceReport {
   std::uint64_t recovery_quarantined_blocks = 0;
   std::uint64_t snapshots = 0;
   std::uint64_t segments_recycled = 0;
-  std::int64_t certificate_expiry = 0;  // seconds since 1970; 0: no HTTPS
-  std::vector<std::string> not_ready;   // reasons beyond fenced and full cells
+  std::int64_t certificate_expiry = 0;            // seconds since 1970; 0: no HTTPS
+  std::vector<std::string> not_ready;             // reasons beyond fenced and full cells
+  std::vector<retention::CellFullness> journals;  // by cell
+  std::uint64_t slot_bytes = 0;
 };
 
 class AdminService final : public http::Service {

@@ -359,6 +359,8 @@ ServiceReport Server::report() {
         "the outcome of an administrative decision is unknown; restart penstockd to learn it");
   }
   const retention::KeeperReport keeper = keeper_->report();
+  report.journals = keeper.cells;
+  report.slot_bytes = keeper.slot_bytes;
   report.storage_used_bytes = keeper.used_bytes;
   report.storage_limit_bytes = keeper.limit_bytes;
   report.journal_hours = keeper.hours;

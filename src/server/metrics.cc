@@ -35,7 +35,7 @@ void MetricsGatherer::on_core(void* target, void* item, Nanos) {
     errand.report.native_bytes = native->bytes();
   }
   for (const auto& cell : core.cells()) {
-    errand.report.cells.push_back({cell->id(), cell->fenced(), cell->shard_count(),
+    errand.report.cells.push_back({cell->id(), cell->fenced(), cell->full(), cell->shard_count(),
                                    cell->counters(), cell->journal_metrics()});
   }
   core.send_to_service({&MetricsGatherer::on_report, errand.owner, &errand});

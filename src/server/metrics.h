@@ -23,6 +23,7 @@ namespace penstock::server {
 struct CellReport {
   CellId id;
   bool fenced = false;
+  bool full = false;  // refuses puts
   std::size_t shards = 0;
   shard::CellCounters counters;
   storage::JournalMetrics journal;

@@ -90,6 +90,11 @@ class Cell {
   [[nodiscard]] bool quiet() const;
   [[nodiscard]] bool reads_wait() const { return !waiting_.empty(); }
   [[nodiscard]] bool fenced() const { return journal_.fenced(); }
+  // The journal has no room for records: puts are refused as kJournalFull. What refuses them asks this,
+  // and so does what tells of it.
+  [[nodiscard]] bool full() const {
+    return journal_.append_state(false) == storage::AppendState::kFull;
+  }
   [[nodiscard]] const CellCounters& counters() const { return counters_; }
   [[nodiscard]] storage::JournalMetrics journal_metrics() const { return journal_.metrics(); }
   [[nodiscard]] std::size_t shard_count() const { return shards_.size(); }
@@ -231,7 +236,7 @@ class Cell {
   bool waits_ended_ = false;
   Lsn covered_;  // the durable prefix that `shards_` shows as visible
   bool failed_ = false;
-  bool full_ = false;  // the journal takes no more data, as of this turn's `settle`
+  bool full_ = false;  // as of this turn's `settle`
   Nanos turn_now_;
   WallMillis turn_wall_;
   CellCounters counters_;

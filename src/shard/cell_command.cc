@@ -190,6 +190,7 @@ void Cell::describe(CellCommand& command) {
   command.seal_count = journal_.seal_count();
   command.slots_free = journal_.slots_free();
   command.fenced = journal_.fenced();
+  command.full = full();
 }
 
 }  // namespace penstock::shard

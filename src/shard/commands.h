@@ -58,6 +58,7 @@ struct CellCommand {
   std::uint64_t seal_count = 0;
   std::uint32_t slots_free = 0;
   bool fenced = false;
+  bool full = false;  // refuses puts
   env::FileId slot_file = env::FileId::kNone;
   std::uint32_t slot = 0;
   std::vector<SegmentNumber> segments;

@@ -283,6 +283,7 @@ class FakeCells final : public shard::CellPlane {
     command.seal_count = at.seal_count;
     command.slots_free = at.slots_free;
     command.fenced = at.fenced;
+    command.full = at.full;
   }
 
   std::vector<Cell> cells_;

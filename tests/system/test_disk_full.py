@@ -53,6 +53,56 @@ def test_disk_full():
             assert daemon.terminate() == 0
 
 
+def configured(folder, journal):
+    """A daemon with one cell and this [journal], not yet started."""
+    daemon = harness.Daemon(folder / "data")
+    (folder / "penstock.toml").write_text(f"""
+[data]
+directory = "{daemon.directory}"
+[cores]
+data = [0]
+service = 0
+pin = false
+[journal]
+cells = 1
+{journal}
+[kinesis]
+https = "127.0.0.1:{daemon.port}"
+http = "127.0.0.1:{daemon.port + 1}"
+[native]
+listen = "off"
+[admin]
+listen = "127.0.0.1:{daemon.port + 3}"
+[limits]
+shard = "none"
+""")
+    daemon.arguments = [str(harness.DAEMON), "--config", str(folder / "penstock.toml")]
+    return daemon
+
+
+def test_a_journal_that_may_not_grow_says_so():
+    """No administrative call has opened the reserved slot: puts are refused though one slot is free."""
+    journal = 'slot_bytes = "32MiB"\nsize_min = "128MiB"\nsize_max = "160MiB"'
+    with harness.scratch("size-max") as folder, configured(folder, journal) as daemon:
+        client = daemon.boto3(retries=0)
+        harness.create_stream(client, STREAM, 1)
+        assert daemon.administration("/readyz") == "ready\n"
+        records = [{"PartitionKey": "bus-1", "Data": os.urandom(1 << 19)}] * 16
+
+        def refused():
+            return client.put_records(StreamName=STREAM, Records=records)["FailedRecordCount"] == len(records)
+
+        def refused_for_good():  # all slots but the reserved one hold data
+            return refused() and daemon.metric("penstock_journal_segments") == 4
+        harness.eventually(refused_for_good, 60, "puts are refused")
+        _, message = harness.refusal(client.put_record, StreamName=STREAM, PartitionKey="bus-1", Data=b"x")
+        assert "PS-3001" in message, message
+        assert daemon.metric("penstock_journal_slots_free") == 1
+        reason = harness.eventually(lambda: unready(daemon), what="/readyz says why")
+        assert "160 MiB of 160 MiB" in reason and "raise size_max" in reason, reason
+        assert daemon.metric("penstock_ready") == 0
+
+
 def big_messages():
     return [(device, payload * 40) for device, payload in load.made_up_messages(3000)]
 

@@ -162,6 +162,11 @@ TEST_F(KeeperTest, GrowsToTheMinimumAndNeverBeyondTheMaximum) {
   pass(60'000);
   EXPECT_EQ(cells.cell(CellId(1)).slots_total, 6U);
   EXPECT_FALSE(keeper->report().growth_possible);
+  EXPECT_EQ(keeper->report().cells[1].growth, Growth::kSizeMax);
+  EXPECT_FALSE(keeper->report().cells[1].full);
+  cells.cell(CellId(1)).full = true;
+  pass(2'000);
+  EXPECT_TRUE(keeper->report().cells[1].full);
 }
 
 TEST_F(KeeperTest, AFullDiskIsSaidAndTriedAgain) {
@@ -171,6 +176,7 @@ TEST_F(KeeperTest, AFullDiskIsSaidAndTriedAgain) {
   pass(5'000);
   EXPECT_TRUE(keeper->report().disk_full);
   EXPECT_FALSE(keeper->report().growth_possible);
+  EXPECT_EQ(keeper->report().cells[0].growth, Growth::kDiskFull);
   EXPECT_NE(keeper->report().last_failure.find("PS-1005"), std::string::npos);
   EXPECT_LT(store->steps, 3U) << "not in a hurry";
   store->no_space = false;

@@ -87,6 +87,41 @@ TEST(Readiness, AFencedCellNamesTheCommandThatClearsIt) {
       << reasons[0];
 }
 
+// A cell that refuses puts, of a daemon that has grown as far as `growth` says.
+std::string full_reason(retention::Growth growth, bool expired = false) {
+  std::vector<CoreReport> cores = two_cores();
+  cores[1].cells.emplace_back().full = true;
+  ServiceReport service;
+  service.directory = "/var/lib/penstock";
+  service.slot_bytes = 32 * kMiB;
+  service.storage_limit_bytes = 160 * kMiB;
+  service.file_system_free_bytes = 7 * kMiB;
+  retention::CellFullness& journal = service.journals.emplace_back();
+  journal.slots_total = 5;
+  journal.growth = growth;
+  journal.expired = expired;
+  EXPECT_TRUE(has_line(metrics_text(service, cores), "penstock_ready 0"));
+  const std::vector<std::string> reasons = unready_reasons(service, cores);
+  EXPECT_EQ(reasons.size(), 1U);
+  return reasons.empty() ? std::string() : reasons.front();
+}
+
+TEST(Readiness, ACellThatRefusesPutsSaysWhichLimitAndTheMend) {
+  using retention::Growth;
+  const auto has = [](const std::string& text, std::string_view part) {
+    return text.find(part) != std::string::npos;
+  };
+  const std::string limit = full_reason(Growth::kSizeMax);
+  EXPECT_TRUE(has(limit, "160 MiB of 160 MiB")) << limit;
+  EXPECT_TRUE(has(limit, "nothing in it has expired yet")) << limit;
+  EXPECT_TRUE(has(limit, "raise size_max")) << limit;
+  const std::string disk = full_reason(Growth::kDiskFull);
+  EXPECT_TRUE(has(disk, "/var/lib/penstock is full (7 MiB free, a slot takes 32 MiB)")) << disk;
+  EXPECT_TRUE(has(disk, "free space there")) << disk;
+  EXPECT_TRUE(has(full_reason(Growth::kSizeMax, true), "are being freed"));
+  EXPECT_TRUE(has(full_reason(Growth::kPossible), "being made"));
+}
+
 TEST(Metrics, TheEndOfTheCertificateIsToldInSecondsSince1970) {
   ServiceReport service;
   service.certificate_expiry = 1'798'761'600;

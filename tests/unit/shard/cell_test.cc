@@ -364,6 +364,12 @@ TEST(Cell, WhereEvenTheReserveIsUsedUpCommandsAreRefusedUntilASnapshotMakesRoom)
     rig.run();
   }
   EXPECT_EQ(calls.back().entries[0].error, ErrorCode::kJournalFull);
+  // The reserve is free still; what tells of the cell says that it refuses puts all the same.
+  EXPECT_EQ(rig.cell->journal_metrics().slots_free, 1U);
+  EXPECT_TRUE(rig.cell->full());
+  CellCommand described;
+  ASSERT_TRUE(rig.command(described).has_value());
+  EXPECT_TRUE(described.full);
   const auto decision = [] {
     CellCommand command;
     command.kind = CommandKind::kCatalogue;
