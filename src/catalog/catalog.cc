@@ -127,6 +127,7 @@ auto Catalog::set_retention(Request* request, const proto::SetRetention* call) -
     }
     const StreamEntry& stream = *state_.find(call->name);
     const auto hours = static_cast<std::uint32_t>(call->hours);
+    request->hours_before = stream.retention_hours;
     if (hours == stream.retention_hours) {
       answer(*request, {});
       co_return;

@@ -15,6 +15,7 @@ void KinesisService::start_control(Call& call, decltype(proto::ControlRequest::c
   context->service = this;
   context->exchange = &call.exchange;
   context->request.call = std::move(control_call);
+  context->request.by = verifier_.principal()->access_key_id;
   context->request.done = &KinesisService::control_done;
   context->request.context = context;
   control_.start(context->request, call.now);

@@ -178,6 +178,7 @@ void Conversation::hello(const proto::DecodedMessage& message, Nanos) {
     return peer_.session().close(CloseCode::kDenied,
                                  "the access key, its proof or the client's clock is wrong");
   }
+  access_key_ = hello.access_key()->str();
   if (shared_.stopping) return stop();
   greeted_ = true;
   const transport::SessionOptions& limits = shared_.options.session;

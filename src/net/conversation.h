@@ -217,6 +217,7 @@ class Conversation {
   std::size_t under_way_ = 0;  // operations that hold on to this
   Lanes lanes_;
   // Streams whose maps it has asked for, as it was told of them last; null: that there is none.
+  std::string access_key_;  // whose owner has greeted
   std::unordered_map<std::string, std::shared_ptr<const route::StreamRoute>> known_;
 };
 

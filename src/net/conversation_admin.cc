@@ -126,6 +126,7 @@ bool Conversation::admin(transport::IncomingMessage& incoming, const proto::Deco
   operation.asked = message.header.request;
   operation.request = {};
   operation.request.call = std::move(*call);
+  operation.request.by = access_key_;
   operation.request.done = &Conversation::admin_done;
   operation.request.context = &operation;
   operation.message = std::exchange(incoming, {});

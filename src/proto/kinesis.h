@@ -60,7 +60,9 @@ struct MergeShards {
 // One administrative call on its way to the control core and back.
 struct ControlRequest {
   std::variant<CreateStream, DeleteStream, SetRetention, SplitShard, MergeShards> call;
+  std::string by = {};                // the access key whose owner asks
   std::optional<KinesisError> error;  // out; none: done, and every core's map shows it
+  std::int64_t hours_before = 0;      // out, of SetRetention: what it was
   void (*done)(ControlRequest& request, Nanos now) = nullptr;  // on the asking core
   void* context = nullptr;
   CoreId home;

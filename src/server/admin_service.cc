@@ -239,38 +239,6 @@ void cell_metrics(Text& text, const std::vector<CoreReport>& cores) {
   }
 }
 
-// Which limit it is that puts are refused for, and what mends it.
-std::string full_reason(const ServiceReport& service, CellId cell) {
-  std::string text =
-      fmt::format("the journal of cell {} is full, and puts to it are refused: ", cell.raw());
-  if (cell.raw() >= service.journals.size()) return text + "it has no free slot";
-  const retention::CellFullness& journal = service.journals[cell.raw()];
-  if (journal.expired) {
-    return text + "records in it have expired, and their slots are being freed; puts resume then";
-  }
-  switch (journal.growth) {
-    case retention::Growth::kSizeMax:
-      return text + fmt::format(
-                        "it has all the slots that [journal] size_max leaves a cell ({} MiB of {} "
-                        "MiB), and "
-                        "nothing in it has expired yet; wait for that, lower a stream's retention, "
-                        "or raise "
-                        "size_max and restart penstockd",
-                        journal.slots_total * service.slot_bytes / kMiB,
-                        service.storage_limit_bytes / kMiB);
-    case retention::Growth::kDiskFull:
-      return text + fmt::format(
-                        "the file system of {} is full ({} MiB free, a slot takes {} MiB), and "
-                        "nothing in the "
-                        "journal has expired yet; free space there, and puts resume by themselves",
-                        service.directory, service.file_system_free_bytes / kMiB,
-                        service.slot_bytes / kMiB);
-    case retention::Growth::kPossible:
-      break;
-  }
-  return text + "another slot is being made; puts resume then";
-}
-
 }  // namespace
 
 std::string metrics_text(const ServiceReport& service, const std::vector<CoreReport>& cores) {
@@ -316,6 +284,40 @@ std::string metrics_text(const ServiceReport& service, const std::vector<CoreRep
   return text.take();
 }
 
+// Which limit it is that puts are refused for.
+Shortage journal_shortage(const ServiceReport& service, CellId cell) {
+  if (cell.raw() >= service.journals.size()) return {"it has no free slot", "puts resume with one"};
+  const retention::CellFullness& journal = service.journals[cell.raw()];
+  if (journal.expired) {
+    return {"records in it have expired, and their slots are being freed", "puts resume then"};
+  }
+  switch (journal.growth) {
+    case retention::Growth::kSizeMax:
+      return {
+          fmt::format("it has all the slots that [journal] size_max leaves a cell ({} MiB of {} "
+                      "MiB), and nothing in it has expired yet",
+                      journal.slots_total * service.slot_bytes / kMiB,
+                      service.storage_limit_bytes / kMiB),
+          "wait for that, lower a stream's retention, or raise size_max and restart penstockd"};
+    case retention::Growth::kDiskFull:
+      return {fmt::format("the file system of {} is full ({} MiB free, a slot takes {} MiB), and "
+                          "nothing in the journal has expired yet",
+                          service.directory, service.file_system_free_bytes / kMiB,
+                          service.slot_bytes / kMiB),
+              "free space there, and puts resume by themselves"};
+    case retention::Growth::kPossible:
+      break;
+  }
+  return {"another slot is being made", "puts resume then"};
+}
+
+std::string fence_mend(const ServiceReport& service, CellId cell) {
+  return fmt::format(
+      "look at the device, then stop penstockd and run: penstock cell clear --data-dir {} --cell "
+      "{}",
+      service.directory, cell.raw());
+}
+
 std::vector<std::string> unready_reasons(const ServiceReport& service,
                                          const std::vector<CoreReport>& cores) {
   std::vector<std::string> reasons = service.not_ready;
@@ -323,12 +325,13 @@ std::vector<std::string> unready_reasons(const ServiceReport& service,
   for (const CoreReport& core : cores) {
     for (const CellReport& cell : core.cells) {
       if (cell.fenced) {
-        reasons.push_back(
-            fmt::format("cell {} is read-only after a failed write; look at the device, then stop "
-                        "penstockd and run: penstock cell clear --data-dir {} --cell {}",
-                        cell.id.raw(), service.directory, cell.id.raw()));
+        reasons.push_back(fmt::format("cell {} is read-only after a failed write; {}",
+                                      cell.id.raw(), fence_mend(service, cell.id)));
       } else if (cell.full) {
-        reasons.push_back(full_reason(service, cell.id));
+        const Shortage shortage = journal_shortage(service, cell.id);
+        reasons.push_back(
+            fmt::format("the journal of cell {} is full, and puts to it are refused: {}; {}",
+                        cell.id.raw(), shortage.found, shortage.mend));
       }
     }
   }

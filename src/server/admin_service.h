@@ -35,7 +35,9 @@ struct ServiceReport {
   std::uint64_t recovery_quarantined_blocks = 0;
   std::uint64_t snapshots = 0;
   std::uint64_t segments_recycled = 0;
-  std::int64_t certificate_expiry = 0;            // seconds since 1970; 0: no HTTPS
+  std::int64_t certificate_expiry = 0;  // seconds since 1970; 0: no HTTPS
+  std::uint64_t snapshot_failures = 0;
+  bool disk_full = false;                         // the journal could not grow
   std::vector<std::string> not_ready;             // reasons beyond fenced and full cells
   std::vector<retention::CellFullness> journals;  // by cell
   std::uint64_t slot_bytes = 0;
@@ -54,6 +56,14 @@ class AdminService final : public http::Service {
 // Prometheus' text of the reports.
 [[nodiscard]] std::string metrics_text(const ServiceReport& service,
                                        const std::vector<CoreReport>& cores);
+// What a full journal lacks, and what mends it.
+struct Shortage {
+  std::string found;
+  std::string mend;
+};
+[[nodiscard]] Shortage journal_shortage(const ServiceReport& service, CellId cell);
+// What to do where a cell is fenced.
+[[nodiscard]] std::string fence_mend(const ServiceReport& service, CellId cell);
 // Why the server is not ready; empty when it is.
 [[nodiscard]] std::vector<std::string> unready_reasons(const ServiceReport& service,
                                                        const std::vector<CoreReport>& cores);

@@ -1,7 +1,6 @@
 #include "server/assembly.h"
 
 #include "base/assert.h"
-#include "server/log.h"
 #include "storage/recovery.h"
 
 #include <fmt/format.h>
@@ -243,16 +242,19 @@ std::expected<void, StartError> Server::wire(const Secrets& secrets) {
     admin.body_bytes_max = 64 * kKiB;
     admin_front_ = std::make_unique<http::FrontDoor>(*drivers_.admin, *admin_service_, admin);
   }
+  if (drivers_.tell) {
+    events_ = std::make_unique<EventWatch>(*gatherer_, [this] { return report(); }, drivers_.tell);
+  }
   service_ = std::make_unique<ServiceCore>(ServiceCore::Parts{service_post, *cell_plane_, *catalog_,
                                                               *clock_, *keeper_, drivers_.clock,
-                                                              admin_front_.get()});
+                                                              admin_front_.get(), events_.get()});
   return {};
 }
 
 std::unique_ptr<ServingCore> Server::make_core(std::size_t i, const Secrets& secrets) {
   std::unique_ptr<ingest::DataCore> core = std::move(making_[i]);
-  auto control = std::make_unique<ControlPost>(office_->post(core->self()),
-                                               office_->post(service_id()), *catalog_);
+  auto control = std::make_unique<ControlPost>(
+      office_->post(core->self()), office_->post(service_id()), *catalog_, drivers_.tell);
   http::KinesisOptions options;
   options.identity = config_.identity;
   options.credentials = secrets.credentials;
@@ -366,6 +368,8 @@ ServiceReport Server::report() {
   report.journal_hours = keeper.hours;
   if (!keeper.last_failure.empty()) report.last_failure = keeper.last_failure;
   report.snapshots = keeper.snapshots;
+  report.snapshot_failures = keeper.snapshot_failures;
+  report.disk_full = keeper.disk_full;
   report.segments_recycled = keeper.segments_recycled;
   report.certificate_expiry = certificate_expiry_;
   if (const Result<env::VolumeInfo> info = drivers_.volume.info(); info) {

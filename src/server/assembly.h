@@ -19,6 +19,8 @@
 #include "runtime/mail.h"
 #include "server/admin_service.h"
 #include "server/config.h"
+#include "server/event_watch.h"
+#include "server/log.h"
 #include "server/memory_plan.h"
 #include "server/process_use.h"
 #include "server/service_core.h"
@@ -50,6 +52,7 @@ struct Drivers {
   std::vector<CoreDrivers> data;      // one per data core
   env::Socket* admin = nullptr;       // the service core's; null: no administration port
   ProcessUse (*process)() = nullptr;  // null in a simulation: no figure of it may be real
+  LogSink tell = {};                  // what happens while it serves; empty: told nowhere
 };
 
 struct Secrets {
@@ -142,6 +145,7 @@ class Server {
   std::vector<std::unique_ptr<ServingCore>> cores_;
   std::unique_ptr<MetricsGatherer> gatherer_;
   std::unique_ptr<AdminService> admin_service_;
+  std::unique_ptr<EventWatch> events_;
   std::unique_ptr<http::FrontDoor> admin_front_;
   std::unique_ptr<ServiceCore> service_;
   std::atomic<bool> draining_{false};

@@ -1,5 +1,7 @@
 #include "server/control_post.h"
 
+#include "server/audit.h"
+
 #include <memory>
 
 namespace penstock::server {
@@ -21,6 +23,7 @@ void ControlPost::on_service(void* target, void* item, Nanos now) {
 // Still on the service core.
 void ControlPost::on_answer(proto::ControlRequest& request, Nanos) {
   auto* errand = static_cast<Errand*>(request.context);
+  tell_change(request, errand->owner->tell_);
   errand->owner->service_post_.send(request.home, {&ControlPost::on_home, errand->owner, errand});
 }
 

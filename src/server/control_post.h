@@ -9,8 +9,10 @@
 #include "penstock/ids.h"
 #include "proto/kinesis.h"
 #include "runtime/mail.h"
+#include "server/log.h"
 
 #include <memory>
+#include <utility>
 #include <vector>
 
 namespace penstock::server {
@@ -19,8 +21,8 @@ class ControlPost final : public proto::ControlPlane {
  public:
   // `post` is the asking core's, `service_post` the service core's.
   ControlPost(runtime::PostOffice::Post& post, runtime::PostOffice::Post& service_post,
-              catalog::Catalog& catalog)
-      : post_(post), service_post_(service_post), catalog_(catalog) {}
+              catalog::Catalog& catalog, LogSink tell)
+      : post_(post), service_post_(service_post), catalog_(catalog), tell_(std::move(tell)) {}
   void start(proto::ControlRequest& request, Nanos now) override;
 
  private:
@@ -38,6 +40,7 @@ class ControlPost final : public proto::ControlPlane {
   runtime::PostOffice::Post& post_;
   runtime::PostOffice::Post& service_post_;
   catalog::Catalog& catalog_;
+  LogSink tell_;                                  // used on the service core
   std::vector<std::unique_ptr<Errand>> errands_;  // under way; few
 };
 

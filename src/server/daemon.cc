@@ -227,6 +227,13 @@ void report_start(const Server& server, const Config& config) {
        {"blocks_scanned", fmt::format("{}", recovery.blocks_scanned)},
        {"torn_blocks", fmt::format("{}", recovery.torn_blocks)},
        {"quarantined_blocks", fmt::format("{}", recovery.quarantined_blocks)}});
+  if (recovery.quarantined_blocks > 0) {
+    log(LogLevel::kError, "blocks_quarantined", "acknowledged data cannot be read",
+        {{"found", fmt::format("{} blocks that fail their checksums", recovery.quarantined_blocks)},
+         {"needed", "a device that gives back what was written"},
+         {"mend",
+          "look at the device (dmesg, smartctl); readers are told which records are lost"}});
+  }
   for (const std::string& note : recovery.notes) {
     log(LogLevel::kWarning, "recovery_note", note);
   }
@@ -312,7 +319,7 @@ int run_daemon(const Config& config, bool dev) {
   drivers::SystemClock clock;
 
   std::vector<std::unique_ptr<CoreRig>> rigs;  // data cores, then the service core
-  Drivers parts{**volume, clock, entropy, {}, nullptr, process_use};
+  Drivers parts{**volume, clock, entropy, {}, nullptr, process_use, log};
   for (std::size_t i = 0; i <= config.data_cpus.size(); ++i) {
     const bool service = i == config.data_cpus.size();
     const std::uint32_t sessions = service || config.native.port == 0 ? 0 : config.sessions_max;

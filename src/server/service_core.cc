@@ -21,6 +21,7 @@ runtime::WorkCount ServiceCore::poll(Nanos now, WallMillis wall) {
     work += parts_.admin->poll(now, wall);
     parts_.admin->flush();
   }
+  if (parts_.events != nullptr) work += parts_.events->poll(now);
   if (!ready_.load(std::memory_order_relaxed) && parts_.catalog.ready()) {
     ready_.store(true, std::memory_order_release);
   }
@@ -32,6 +33,7 @@ Nanos ServiceCore::next_deadline() const {
   Nanos deadline =
       std::min({next_clock_, parts_.catalog.next_deadline(), parts_.keeper.next_deadline()});
   if (parts_.admin != nullptr) deadline = std::min(deadline, parts_.admin->next_deadline());
+  if (parts_.events != nullptr) deadline = std::min(deadline, parts_.events->next_deadline());
   return deadline;
 }
 

@@ -12,6 +12,7 @@
 #include "retention/keeper.h"
 #include "runtime/mail.h"
 #include "runtime/work.h"
+#include "server/event_watch.h"
 
 #include <atomic>
 #include <memory>
@@ -28,6 +29,7 @@ class ServiceCore final : public runtime::Agent {
     retention::Keeper& keeper;
     env::Clock& system_clock;
     http::FrontDoor* admin = nullptr;
+    EventWatch* events = nullptr;
   };
   explicit ServiceCore(const Parts& parts) : parts_(parts) {}
 

@@ -1,5 +1,6 @@
 """Another file fills the disk half way through, and is removed again: puts are refused by name, reads and
 administration go on, nothing acknowledged is lost, and puts resume without a restart."""
+import json
 import os
 
 import checker
@@ -44,13 +45,20 @@ def test_disk_full():
             print(f"# while full: {fleet.prove()}")
             reasons = harness.eventually(lambda: unready(daemon), what="/readyz says why")
             print(f"# /readyz: {reasons!r}")
+            harness.eventually(lambda: "file_system_full" in told(daemon), what="the log says so")
 
             os.unlink(place / "filler")
             fleet.resume()
             load.acknowledged_soon(fleet, 200, seconds=30)
             fleet.stop()
             print(f"# after: {fleet.prove()}")
+            harness.eventually(lambda: {"file_system_has_room", "journal_has_room"} <= told(daemon), what="and that it is over")
             assert daemon.terminate() == 0
+
+
+def told(daemon):
+    """The events in the log."""
+    return {json.loads(line)["event"] for line in daemon.log().splitlines() if line.startswith("{")}
 
 
 def configured(folder, journal):
@@ -101,6 +109,7 @@ def test_a_journal_that_may_not_grow_says_so():
         reason = harness.eventually(lambda: unready(daemon), what="/readyz says why")
         assert "160 MiB of 160 MiB" in reason and "raise size_max" in reason, reason
         assert daemon.metric("penstock_ready") == 0
+        harness.eventually(lambda: {"journal_full", "not_ready"} <= told(daemon), what="the log says so")
 
 
 def big_messages():

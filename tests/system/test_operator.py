@@ -130,6 +130,39 @@ def test_every_metric_is_documented():
     assert len(served) > 50 and rows == served, "\n".join(sorted(set(rows) ^ set(served)))
 
 
+def events(daemon):
+    """{event: its last line's fields}, of the lines of the log."""
+    lines = [json.loads(line) for line in daemon.log().splitlines() if line.startswith("{")]
+    return {line["event"]: line for line in lines}
+
+
+def test_the_log_says_who_changed_what():
+    with harness.daemon("audit") as daemon:
+        client = daemon.boto3()
+        harness.create_stream(client, "fleet", 1)
+        client.increase_stream_retention_period(StreamName="fleet", RetentionPeriodHours=48)
+        client.decrease_stream_retention_period(StreamName="fleet", RetentionPeriodHours=25)
+        client.split_shard(StreamName="fleet", ShardToSplit="shardId-000000000000", NewStartingHashKey=str(2**127))
+        harness.wait_active(client, "fleet")
+        client.merge_shards(StreamName="fleet", ShardToMerge="shardId-000000000001",
+                            AdjacentShardToMerge="shardId-000000000002")
+        harness.wait_active(client, "fleet")
+        client.delete_stream(StreamName="fleet")
+        told = harness.eventually(lambda: "ready" in events(daemon) and events(daemon), what="ready in the log")
+        who = daemon.credentials()["aws_access_key_id"]
+        for event in "stream_created", "retention_changed", "shard_split", "shards_merged", "stream_deleted":
+            assert (told[event]["stream"], told[event]["by"]) == ("fleet", who), told[event]
+        lowered = told["retention_changed"]
+        assert (lowered["hours_before"], lowered["hours"], lowered["level"]) == ("48", "25", "warning"), lowered
+
+
+def test_every_event_of_the_log_is_documented():
+    sources = (harness.ROOT / "src" / "server").glob("*.cc")
+    told = {name for source in sources for name in re.findall(r'LogLevel::k\w+,\s*"(\w+)"', source.read_text())}
+    rows = re.findall(r"^\| `(\w+)` \|", (harness.ROOT / "docs" / "log-events.md").read_text(), re.M)
+    assert len(told) > 20 and sorted(rows) == sorted(told), sorted(set(rows) ^ told)
+
+
 def sent_request(daemon, operation, body, receive_buffer=None, hold_back=b""):
     """A socket on which a signed request has been sent, but for the last bytes `hold_back`."""
     from botocore.auth import SigV4Auth
