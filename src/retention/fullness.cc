@@ -6,7 +6,6 @@
 namespace penstock::retention {
 namespace {
 
-constexpr double kSmoothingSeconds = 60;
 constexpr double kSecondsPerHour = 3600;
 
 }  // namespace
@@ -23,7 +22,7 @@ void Rate::observe(Nanos now, std::uint64_t counter) {
   const std::uint64_t written = counter > counter_ ? counter - counter_ : 0;
   const double present = static_cast<double>(written) / seconds;
   // The first interval is all that is known; later ones weigh by their length.
-  const double weight = known_ ? 1 - std::exp(-seconds / kSmoothingSeconds) : 1;
+  const double weight = known_ ? 1 - std::exp(-seconds / smoothing_seconds_) : 1;
   per_second_ += weight * (present - per_second_);
   known_ = true;
   last_ = now;

@@ -16,7 +16,7 @@ namespace penstock::retention {
 inline constexpr double kHoursMax = 100'000;
 
 // What keeps a journal from getting another slot.
-enum class Growth : std::uint8_t { kPossible, kSizeMax, kDiskFull };
+enum class Growth : std::uint8_t { kPossible, kSizeMax, kDiskFull, kFailing };
 
 struct CellFullness {
   CellId cell;
@@ -31,13 +31,15 @@ struct CellFullness {
   double hours_left = kHoursMax;       // until no slot is free, growth included
 };
 
-// A rate from readings of a counter: the mean of the last minute or so, recent seconds weighing more.
+// A rate from readings of a counter: the mean of the last seconds, recent ones weighing more.
 class Rate {
  public:
+  explicit Rate(double seconds) : smoothing_seconds_(seconds) {}
   void observe(Nanos now, std::uint64_t counter);
   [[nodiscard]] double per_second() const { return per_second_; }
 
  private:
+  double smoothing_seconds_;
   bool begun_ = false;
   bool known_ = false;
   Nanos last_;

@@ -91,6 +91,7 @@ auto Keeper::describe(Calls* calls, bool for_snapshot) -> Task<bool> {
   for (std::size_t i = 0; i < calls->size(); ++i) {
     (*calls)[i].kind = CommandKind::kDescribe;
     (*calls)[i].for_snapshot = for_snapshot;
+    (*calls)[i].room_coming = room_coming(views_[i]);
     (*calls)[i].cell = views_[i].fullness.cell;
   }
   shard::CellCalls asked(cells_, loop_, *calls);
@@ -107,7 +108,8 @@ void Keeper::observe(const Calls& calls) {
     view.seal_count = call.seal_count;
     view.covered = call.snapshot.covered;
     view.rate.observe(loop_.now(), call.metrics.bytes_written);
-    view.recyclable = !call.fenced && !recyclable(call.spent, call.snapshot, catalogue_).empty();
+    view.pace.observe(loop_.now(), call.metrics.bytes_written);
+    view.recyclable = call.fenced ? 0 : recyclable(call.spent, call.snapshot, catalogue_).size();
     view.fullness.fenced = call.fenced;
     view.fullness.full = call.full;
     view.fullness.slots_free = call.slots_free;
@@ -169,7 +171,7 @@ bool Keeper::snapshot_due() const {
   for (const CellView& view : views_) {
     sealed += view.seal_count;
     changed = changed || view.covered != view.covered_by_snapshot;
-    recycle = recycle || view.recyclable;
+    recycle = recycle || view.recyclable > 0;
     short_of = short_of || short_of_slots(view);
   }
   if (sealed != sealed_by_snapshot_) return true;
@@ -216,10 +218,12 @@ auto Keeper::snapshot() -> Task<> {
     const Result<> written = store_->write_snapshot(snapshot);
     if (!written) {
       ++counters_.snapshot_failures;
+      snapshot_failed_ = true;
       failed("writing a snapshot", written.error());
       co_return;
     }
   }
+  snapshot_failed_ = false;
   ++counters_.snapshots;
   snapshot_wanted_ = false;
   sealed_by_snapshot_ = sealed;
@@ -247,7 +251,7 @@ auto Keeper::recycle(std::vector<std::vector<SegmentNumber>> numbers) -> Task<> 
     CellView& view = views_[call.cell.raw()];
     counters_.segments_recycled += call.segments.size();
     view.fullness.slots_free += call.segments.size();
-    view.recyclable = false;
+    view.recyclable = 0;
   }
 }
 
@@ -256,17 +260,39 @@ auto Keeper::recycle(std::vector<std::vector<SegmentNumber>> numbers) -> Task<> 
 std::uint64_t Keeper::cell_bytes_max() const { return options_.size_max / views_.size(); }
 
 // One free slot is the reserve; the journal uses it up only for control frames.
+std::uint64_t Keeper::slots_wanted(const CellView& view) const {
+  const double filled = view.pace.per_second() * options_.ahead_seconds;
+  const auto slots =
+      static_cast<std::uint64_t>(filled / static_cast<double>(store_->slot_bytes())) + 1;
+  return std::clamp<std::uint64_t>(slots, options_.slots_ahead, options_.slots_ahead_max) + 1;
+}
+
 bool Keeper::short_of_slots(const CellView& view) const {
-  return view.fullness.slots_free + view.slots_coming < options_.slots_ahead + std::uint64_t{1};
+  return view.fullness.slots_free + view.slots_coming < slots_wanted(view);
+}
+
+bool Keeper::may_grow(const CellView& view) const {
+  if (view.fullness.fenced) return false;
+  const std::uint64_t slots = view.fullness.slots_total + view.slots_coming;
+  return (slots + 1) * store_->slot_bytes() <= cell_bytes_max();
 }
 
 bool Keeper::wants_slot(const CellView& view) const {
-  if (view.fullness.fenced) return false;
+  if (!may_grow(view)) return false;
   const std::uint64_t slots = view.fullness.slots_total + view.slots_coming;
-  if ((slots + 1) * store_->slot_bytes() > cell_bytes_max()) return false;
   if (slots * store_->slot_bytes() < options_.size_min / views_.size()) return true;
   // What is about to be recycled need not be made.
-  return short_of_slots(view) && !view.recyclable;
+  const std::uint64_t recyclable = snapshot_failed_ ? 0 : view.recyclable;
+  return view.fullness.slots_free + view.slots_coming + recyclable < slots_wanted(view);
+}
+
+// Of a journal without a free slot. Where making one has failed it is tried again, but puts are not to
+// wait for that.
+bool Keeper::room_coming(const CellView& view) const {
+  if (view.fullness.fenced) return false;
+  if (view.slots_coming > 0) return true;
+  if (view.recyclable > 0 && !snapshot_failed_) return true;
+  return described_ && may_grow(view) && !grow_failed_;
 }
 
 // The one with the fewest slots left goes first.
@@ -293,14 +319,16 @@ runtime::WorkCount Keeper::grow(Nanos now) {
   const Result<storage::Store::NewSlot> step = store_->grow(*growing_, options_.grow_step_bytes);
   if (!step) {
     disk_full_ = step.error().code == ErrorCode::kNoSpace;
+    grow_failed_ = true;
     failed("making a slot", step.error());
     growing_.reset();
     next_grow_ = now + options_.retry_nanos;
     return 1;
   }
   disk_full_ = false;
-  // With nothing ahead, puts wait for this slot: no bound but the disk's.
-  const bool urgent = view.fullness.slots_free + view.slots_coming <= 1;
+  grow_failed_ = false;
+  // Before puts have to wait for this slot: no bound but the disk's.
+  const bool urgent = view.fullness.slots_free + view.slots_coming < (slots_wanted(view) + 1) / 2;
   const std::uint64_t rate = std::max<std::uint64_t>(options_.grow_bytes_per_second, 1);
   const auto pause = static_cast<std::int64_t>(options_.grow_step_bytes *
                                                static_cast<std::uint64_t>(kNanosPerSecond) / rate);
@@ -345,10 +373,10 @@ KeeperReport Keeper::report() const {
     const std::uint64_t present = cell.slots_total * store_->slot_bytes();
     if (present + store_->slot_bytes() > cell_bytes_max()) {
       cell.growth = Growth::kSizeMax;
-    } else if (disk_full_) {
-      cell.growth = Growth::kDiskFull;
+    } else if (grow_failed_) {
+      cell.growth = disk_full_ ? Growth::kDiskFull : Growth::kFailing;
     }
-    cell.expired = view.recyclable;
+    cell.expired = view.recyclable > 0 && !snapshot_failed_;
     const bool may_grow = cell.growth == Growth::kPossible && !cell.fenced;
     const std::uint64_t capacity =
         may_grow ? round_down(cell_bytes_max(), store_->slot_bytes()) : present;

@@ -37,9 +37,14 @@ namespace penstock::retention {
 struct KeeperOptions {
   std::uint64_t size_min = 0;          // journals of all cells together: grown to at once
   std::uint64_t size_max = 64 * kGiB;  // and never beyond
-  std::uint32_t slots_ahead = 2;       // free slots per cell, besides the reserved one
-  std::uint64_t grow_bytes_per_second = 256 * kMiB;  // while a slot is ahead; without one, no bound
-  std::uint64_t grow_step_bytes = 2 * kMiB;          // of one turn: some milliseconds
+  // Free slots per cell, besides the reserved one: what it fills in `ahead_seconds` at its present rate,
+  // between these two.
+  std::uint32_t slots_ahead = 2;
+  std::uint32_t slots_ahead_max = 16;
+  double ahead_seconds = 5;
+  // While half of those are there; below that, no bound.
+  std::uint64_t grow_bytes_per_second = 256 * kMiB;
+  std::uint64_t grow_step_bytes = 2 * kMiB;  // of one turn: some milliseconds
   std::int64_t tick_nanos = kNanosPerSecond;
   std::int64_t tick_busy_nanos = 100 * kNanosPerMilli;        // while slots are being used up
   std::int64_t snapshot_nanos = 60 * kNanosPerSecond;         // where anything changed
@@ -89,11 +94,12 @@ class Keeper final : public runtime::Agent {
 
   struct CellView {
     CellFullness fullness;
-    Rate rate;
+    Rate rate{60};
+    Rate pace{1};  // the same of late: what slots are made ahead for
     std::uint64_t seal_count = 0;
     std::uint32_t slots_coming = 0;  // handed over, not yet counted by the cell
     bool fence_recorded = false;
-    bool recyclable = false;  // as of the last tick
+    std::uint64_t recyclable = 0;  // slots, as of the last tick
     Lsn covered;
     Lsn covered_by_snapshot;
   };
@@ -114,7 +120,12 @@ class Keeper final : public runtime::Agent {
   // Growth, from `poll`.
   [[nodiscard]] std::optional<CellId> cell_to_grow() const;
   [[nodiscard]] bool wants_slot(const CellView& view) const;
+  [[nodiscard]] std::uint64_t slots_wanted(const CellView& view) const;
   [[nodiscard]] bool short_of_slots(const CellView& view) const;
+  // Whether the cell's journal may have one slot more.
+  [[nodiscard]] bool may_grow(const CellView& view) const;
+  // Whether the cell gets a slot without anybody's doing.
+  [[nodiscard]] bool room_coming(const CellView& view) const;
   [[nodiscard]] std::uint64_t cell_bytes_max() const;
   [[nodiscard]] runtime::WorkCount grow(Nanos now);
   void failed(std::string_view what, const Error& error);
@@ -134,7 +145,9 @@ class Keeper final : public runtime::Agent {
   std::optional<CellId> growing_;
   Nanos next_grow_;
   bool disk_full_ = false;
-  KeeperReport counters_;  // its counters alone
+  bool grow_failed_ = false;      // the last time, whatever for
+  bool snapshot_failed_ = false;  // likewise
+  KeeperReport counters_;         // its counters alone
   bool started_ = false;
   runtime::TaskLoop loop_;
 };

@@ -305,6 +305,9 @@ Shortage journal_shortage(const ServiceReport& service, CellId cell) {
                           service.directory, service.file_system_free_bytes / kMiB,
                           service.slot_bytes / kMiB),
               "free space there, and puts resume by themselves"};
+    case retention::Growth::kFailing:
+      return {"another slot cannot be made: " + service.last_failure,
+              "look at the device and the file system; penstockd tries again by itself"};
     case retention::Growth::kPossible:
       break;
   }

@@ -250,9 +250,11 @@ void Cell::expire(Nanos now) {
     ticket.entries = kept.entries;
     ticket.deadline = kept.deadline;
   }
+  const bool without_room = journal_.append_state(false) == storage::AppendState::kFull;
+  const ErrorCode late = without_room ? ErrorCode::kJournalFull : ErrorCode::kOverloaded;
   for (Shard* shard = touched_head_; shard != nullptr; shard = shard->next_touched) {
     if (shard->pending_deadline >= now) continue;
-    const Kept kept = refuse_late(shard->pending_head, ErrorCode::kOverloaded, now);
+    const Kept kept = refuse_late(shard->pending_head, late, now);
     pending_bytes_ -= shard->pending_bytes - kept.bytes;
     shard->pending_head = kept.head;
     shard->pending_tail = kept.tail;

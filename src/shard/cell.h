@@ -90,11 +90,9 @@ class Cell {
   [[nodiscard]] bool quiet() const;
   [[nodiscard]] bool reads_wait() const { return !waiting_.empty(); }
   [[nodiscard]] bool fenced() const { return journal_.fenced(); }
-  // The journal has no room for records: puts are refused as kJournalFull. What refuses them asks this,
-  // and so does what tells of it.
-  [[nodiscard]] bool full() const {
-    return journal_.append_state(false) == storage::AppendState::kFull;
-  }
+  // The journal has no room for records, and none is coming: puts are refused as kJournalFull. What
+  // refuses them asks this, and so does what tells of it.
+  [[nodiscard]] bool full() const { return refuses(journal_.append_state(false)); }
   [[nodiscard]] const CellCounters& counters() const { return counters_; }
   [[nodiscard]] storage::JournalMetrics journal_metrics() const { return journal_.metrics(); }
   [[nodiscard]] std::size_t shard_count() const { return shards_.size(); }
@@ -149,6 +147,9 @@ class Cell {
     std::size_t payload = 0;  // bytes of keys and data
   };
 
+  [[nodiscard]] bool refuses(storage::AppendState state) const {
+    return state == storage::AppendState::kFull && !room_coming_;
+  }
   [[nodiscard]] static Piece first_piece(const PutEntry* head, const PutEntry* end,
                                          std::size_t bytes_max);
   [[nodiscard]] static Piece first_piece(const Shard& shard, std::size_t bytes_max);
@@ -236,7 +237,8 @@ class Cell {
   bool waits_ended_ = false;
   Lsn covered_;  // the durable prefix that `shards_` shows as visible
   bool failed_ = false;
-  bool full_ = false;  // as of this turn's `settle`
+  bool room_coming_ = false;  // as last told
+  bool full_ = false;         // as of this turn's `settle`
   Nanos turn_now_;
   WallMillis turn_wall_;
   CellCounters counters_;

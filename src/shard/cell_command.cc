@@ -57,6 +57,7 @@ void Cell::command(CellCommand& command, Nanos now, WallMillis wall) {
       apply_expiry(command);
       break;
     case CommandKind::kDescribe:
+      room_coming_ = command.room_coming;
       describe(command);
       break;
     case CommandKind::kAddSlot:

@@ -44,7 +44,7 @@ runtime::WorkCount Cell::place(Nanos now, WallMillis wall) {
   if (openings_ != nullptr && !place_openings(now, wall)) return work + 1;
   while (touched_head_ != nullptr) {
     const storage::AppendState state = journal_.append_state(false);
-    if (state == storage::AppendState::kFull && !ticket_open_) {
+    if (refuses(state) && !ticket_open_) {
       refuse_pending(ErrorCode::kJournalFull, now);
       break;
     }

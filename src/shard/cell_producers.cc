@@ -105,7 +105,7 @@ bool Cell::place_openings(Nanos now, WallMillis wall) {
     request.next = nullptr;
     if (resolve(request)) continue;  // by what came before it
     const storage::AppendState state = journal_.append_state(false);
-    if (state == storage::AppendState::kFull && !ticket_open_) {
+    if (refuses(state) && !ticket_open_) {
       answer(request, fail(ErrorCode::kJournalFull));
       continue;
     }

@@ -59,6 +59,9 @@ struct CellCommand {
   std::uint32_t slots_free = 0;
   bool fenced = false;
   bool full = false;  // refuses puts
+  // In, of kDescribe: the cell's journal is being given a slot, or is about to be: where it has none,
+  // puts wait for that, as long as they may.
+  bool room_coming = false;
   env::FileId slot_file = env::FileId::kNone;
   std::uint32_t slot = 0;
   std::vector<SegmentNumber> segments;

@@ -28,7 +28,8 @@ class FakeCells final : public shard::CellPlane {
     std::map<ShardKey, Shard> shards;
     bool fenced = false;
     bool full = false;
-    bool stalled = false;  // answers nothing for now
+    bool room_coming = false;  // as last told
+    bool stalled = false;      // answers nothing for now
     std::uint64_t lsn = 1;
     std::uint32_t slots_free = 3;
     std::uint64_t slots_total = 3;
@@ -284,6 +285,7 @@ class FakeCells final : public shard::CellPlane {
     command.slots_free = at.slots_free;
     command.fenced = at.fenced;
     command.full = at.full;
+    at.room_coming = command.room_coming;
   }
 
   std::vector<Cell> cells_;

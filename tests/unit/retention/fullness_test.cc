@@ -10,7 +10,7 @@ namespace {
 Nanos at_second(std::int64_t second) { return Nanos(second * kNanosPerSecond); }
 
 TEST(Rate, FollowsAnEvenCounter) {
-  Rate rate;
+  Rate rate(60);
   rate.observe(at_second(0), 5000);
   EXPECT_EQ(rate.per_second(), 0);
   rate.observe(at_second(1), 6000);
@@ -21,7 +21,7 @@ TEST(Rate, FollowsAnEvenCounter) {
 }
 
 TEST(Rate, DiesDownWithinMinutes) {
-  Rate rate;
+  Rate rate(60);
   rate.observe(at_second(0), 0);
   rate.observe(at_second(1), 1'000'000);
   rate.observe(at_second(61), 1'000'000);
@@ -31,7 +31,7 @@ TEST(Rate, DiesDownWithinMinutes) {
 }
 
 TEST(Rate, ACounterThatBeginsAnewIsNoFlood) {
-  Rate rate;
+  Rate rate(60);
   rate.observe(at_second(0), 1'000'000);
   rate.observe(at_second(1), 10);
   EXPECT_EQ(rate.per_second(), 0);

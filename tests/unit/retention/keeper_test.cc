@@ -147,6 +147,66 @@ TEST_F(KeeperTest, HurriesWhenNothingIsAhead) {
   EXPECT_EQ(cells.cell(CellId(0)).slots_free, 2U) << "the reserve alone is nothing ahead";
 }
 
+// 64 MiB/s fills a slot in half a second.
+TEST_F(KeeperTest, KeepsAheadWhatIsFilledInSeconds) {
+  options.size_max = 80 * kSlot;
+  start();
+  auto& cell = cells.cell(CellId(0));
+  const auto write = [&](std::uint64_t bytes, int seconds) {
+    for (; seconds > 0; --seconds) {
+      cell.bytes_written += bytes;
+      pass(1'000);
+    }
+  };
+  write(64 * kMiB, 10);
+  EXPECT_GE(cell.slots_free, 10U);
+  EXPECT_LE(cell.slots_free, 12U);
+  EXPECT_EQ(cells.cell(CellId(1)).slots_free, 3U);
+  write(kGiB, 10);
+  EXPECT_EQ(cell.slots_free, options.slots_ahead_max + 1) << "bounded";
+}
+
+TEST_F(KeeperTest, HurriesBeforePutsMustWait) {
+  options.grow_bytes_per_second = kMiB;
+  cells.cell(CellId(0)).slots_free = 3;
+  start();
+  pass(1'000);
+  for (int i = 0; i < 5; ++i) {
+    cells.cell(CellId(0)).bytes_written += 64 * kMiB;
+    pass(1'000);
+  }
+  EXPECT_GE(cells.cell(CellId(0)).slots_free, 5U) << "a bounded one takes half a minute a slot";
+}
+
+TEST_F(KeeperTest, TellsCellsWhetherRoomIsComing) {
+  options.size_max = 8 * kSlot;
+  start();
+  pass(2'000);
+  EXPECT_TRUE(cells.cell(CellId(0)).room_coming) << "it may grow";
+  cells.cell(CellId(0)).slots_free = 1;
+  store->no_space = true;
+  pass(3'000);
+  EXPECT_FALSE(cells.cell(CellId(0)).room_coming) << "the disk is full";
+  store->no_space = false;
+  pass(15'000);
+  EXPECT_EQ(cells.cell(CellId(0)).slots_total, 4U);
+  EXPECT_FALSE(cells.cell(CellId(0)).room_coming) << "it has all that it may";
+  EXPECT_TRUE(cells.cell(CellId(1)).room_coming);
+  seal(1, 499);
+  catalogue.shards.clear();  // deleted: the segment is to be recycled
+  store->refuse_snapshots = true;
+  pass(10'000);
+  EXPECT_FALSE(cells.cell(CellId(0)).room_coming) << "not without a snapshot";
+  store->refuse_snapshots = false;
+  pass(10'000);
+  ASSERT_EQ(recycled(), std::vector{SegmentNumber(1)});
+  EXPECT_FALSE(cells.cell(CellId(0)).room_coming);
+  seal(2, 999);
+  for (int i = 0; i < 200 && recycled().size() < 2; ++i) pass(50);
+  ASSERT_EQ(recycled().size(), 2U);
+  EXPECT_TRUE(cells.cell(CellId(0)).room_coming) << "a slot was about to be recycled";
+}
+
 TEST_F(KeeperTest, GrowsToTheMinimumAndNeverBeyondTheMaximum) {
   options.size_min = 10 * kSlot;
   options.size_max = 12 * kSlot;

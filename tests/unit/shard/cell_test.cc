@@ -417,6 +417,93 @@ TEST(Cell, WhereEvenTheReserveIsUsedUpCommandsAreRefusedUntilASnapshotMakesRoom)
 }
 
 // As recovery leaves a shard whose OPEN is lost and whose records are not.
+// A cell that its records have filled. `calls` keeps what it took.
+void fill(CellRig& rig, std::deque<Call>& calls) {
+  ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(1)).has_value());
+  while (!rig.cell->full()) {
+    Call& call = calls.emplace_back(calls.size() + 1, 100, std::string(900, 'x'), kNever);
+    static_cast<void>(rig.take(call, key_of(1)));
+    rig.run();
+  }
+  while (!calls.back().entries.back().stored) calls.pop_back();
+  rig.settled_entries.clear();
+}
+
+void tell_room(CellRig& rig, bool coming) {
+  CellCommand tell;
+  tell.room_coming = coming;
+  rig.cell->command(tell, rig.time.now(), rig.wall());
+  rig.turn();
+}
+
+TEST(Cell, PutsWaitForASlotThatIsComingAndAreStoredInOrder) {
+  CellRig rig;
+  std::deque<Call> calls;
+  fill(rig, calls);
+  std::vector<std::string> texts = rig.all(key_of(1));
+  tell_room(rig, true);
+  EXPECT_FALSE(rig.cell->full());
+  Call first(1000, 3, "first", kNever);
+  Call second(1001, 3, "second", kNever);
+  ASSERT_EQ(rig.take(first, key_of(1)), 3U);
+  rig.turn();
+  ASSERT_EQ(rig.take(second, key_of(1)), 3U);
+  for (int i = 0; i < 10; ++i) {
+    rig.time.advance_to(rig.time.now() + kNanosPerMilli);
+    rig.turn();
+  }
+  EXPECT_TRUE(rig.settled_entries.empty()) << "nothing is said before there is room";
+  EXPECT_FALSE(rig.cell->quiet());
+  storage::Store::NewSlot slot;
+  while (!slot.ready) {
+    auto step = rig.store->grow(CellId(0), kMiB);
+    ASSERT_TRUE(step.has_value());
+    slot = *step;
+  }
+  CellCommand add;
+  add.kind = CommandKind::kAddSlot;
+  add.slot_file = slot.file;
+  add.slot = slot.slot;
+  ASSERT_TRUE(rig.command(add).has_value());
+  ASSERT_EQ(rig.settled_entries.size(), 6U);
+  for (const PutEntry* entry : rig.settled_entries) EXPECT_TRUE(entry->stored);
+  texts.insert(texts.end(), first.texts.begin(), first.texts.end());
+  texts.insert(texts.end(), second.texts.begin(), second.texts.end());
+  EXPECT_EQ(rig.all(key_of(1)), texts);
+}
+
+TEST(Cell, PutsThatWaitForASlotAreRefusedAtTheirDeadlineOrWhenNoneIsComing) {
+  CellRig rig;
+  std::deque<Call> calls;
+  fill(rig, calls);
+  tell_room(rig, true);
+  Call late(1000, 2, "late", rig.time.now() + 10 * kNanosPerMilli);
+  Call patient(1001, 2, "patient", kNever);
+  ASSERT_EQ(rig.take(late, key_of(1)), 2U);
+  ASSERT_EQ(rig.take(patient, key_of(1)), 2U);
+  ProducerRequest opening;
+  opening.shard = key_of(1);
+  opening.producer = 7;
+  rig.open(opening);
+  rig.time.advance_to(rig.time.now() + 20 * kNanosPerMilli);
+  rig.cell->expire(rig.time.now());
+  rig.turn();
+  ASSERT_EQ(rig.settled_entries.size(), 2U);
+  for (const PutEntry& entry : late.entries) {
+    EXPECT_FALSE(entry.stored);
+    EXPECT_EQ(entry.error, ErrorCode::kJournalFull);
+  }
+  EXPECT_TRUE(rig.answered.empty());
+  tell_room(rig, false);
+  EXPECT_EQ(rig.settled_entries.size(), 4U);
+  EXPECT_EQ(patient.entries[0].error, ErrorCode::kJournalFull);
+  ASSERT_EQ(rig.answered.size(), 1U);
+  EXPECT_EQ(opening.outcome.error().code, ErrorCode::kJournalFull);
+  EXPECT_TRUE(rig.cell->quiet());
+  Call refused(1002, 1, "refused", kNever);
+  EXPECT_EQ(rig.take(refused, key_of(1)), 0U) << "at once";
+}
+
 TEST(Cell, AShardKnownByItsRecordsAloneLearnsTheRestFromALaterOpen) {
   CellRig rig;
   ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(1)).has_value());
