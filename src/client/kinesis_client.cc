@@ -65,7 +65,8 @@ void KinesisClient::write_head(std::string_view operation, std::string_view json
 Outcome<std::string_view> KinesisClient::call_once(std::string_view operation,
                                                    std::string_view json, Effect effect) {
   write_head(operation, json);
-  auto exchanged = connection_.exchange(head_, json, response_, Clock::now() + options_.timeout,
+  auto exchanged = connection_.exchange(head_, json, response_,
+                                        std::min(Clock::now() + options_.timeout, latest_),
                                         effect == Effect::kNone);
   if (!exchanged) return std::unexpected(std::move(exchanged.error()));
   std::string& body = response_.body();

@@ -61,6 +61,8 @@ class KinesisClient {
                                  Effect effect = Effect::kNone);
   Outcome<std::string_view> call_once(std::string_view operation, std::string_view json,
                                       Effect effect = Effect::kSome);
+  // No attempt lasts longer than until then, whatever its timeout.
+  void end_by(Clock::time_point latest) { latest_ = latest; }
   [[nodiscard]] const ClientOptions& options() const { return options_; }
   // The service's clock at its last answer, in seconds since 1970, rounded down; ours where it has not
   // said.
@@ -78,6 +80,7 @@ class KinesisClient {
   HttpResponse response_;
   Backoff backoff_;
   std::string head_;
+  Clock::time_point latest_ = Clock::time_point::max();
 };
 
 // GET of a plain HTTP address: the administration's /metrics.

@@ -2,6 +2,8 @@
 administration go on, nothing acknowledged is lost, and puts resume without a restart."""
 import json
 import os
+import signal
+import subprocess
 
 import checker
 import harness
@@ -9,6 +11,7 @@ import load
 import volumes
 
 STREAM = "fleet"
+PENSTOCK = harness.BUILD / "tools" / "penstock" / "penstock"
 
 
 def fill(path):
@@ -109,7 +112,27 @@ def test_a_journal_that_may_not_grow_says_so():
         reason = harness.eventually(lambda: unready(daemon), what="/readyz says why")
         assert "160 MiB of 160 MiB" in reason and "raise size_max" in reason, reason
         assert daemon.metric("penstock_ready") == 0
+        put = subprocess.run([PENSTOCK, "--dir", daemon.directory, "--endpoint", daemon.http, "put", STREAM, "--key", "k"],
+                             input="one\ntwo\n", capture_output=True, text=True, timeout=90)
+        assert put.returncode == 7 and "0 of 2 records were put" in put.stderr, put
+        assert "InternalFailure" in put.stderr and "/readyz" in put.stderr, put
         harness.eventually(lambda: {"journal_full", "not_ready"} <= told(daemon), what="the log says so")
+
+
+def test_a_fleet_ends_though_nobody_answers():
+    """Its --timeout is far beyond its seconds and their grace."""
+    with harness.daemon("silent") as daemon:
+        harness.create_stream(daemon.boto3(), STREAM, 1)
+        fleet = subprocess.Popen([PENSTOCK, "--dir", daemon.directory, "--timeout", "300s", "fleet", STREAM,
+                                  "--seconds", "2", "--no-verify"], stdout=subprocess.PIPE, text=True)
+        harness.eventually(lambda: daemon.metric("penstock_put_records_total") > 0, what="the fleet sends")
+        daemon.process.send_signal(signal.SIGSTOP)
+        try:
+            text, _ = fleet.communicate(timeout=120)
+        finally:
+            fleet.kill()
+            daemon.process.send_signal(signal.SIGCONT)
+        assert fleet.returncode == 0 and text, (fleet.returncode, text)
 
 
 def big_messages():

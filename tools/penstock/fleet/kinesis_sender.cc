@@ -45,6 +45,8 @@ class KinesisSender final : public Sender {
   // One call; false when repeating it would not help.
   bool send();
   bool settle(const client::Failure& failure);
+  // Before the next call, but not beyond the run.
+  void pause() { std::this_thread::sleep_until(std::min(Clock::now() + backoff_.next(), latest_)); }
   void run_closed(Clock::time_point end);
   void run_open(Clock::time_point start, Clock::time_point end);
   void give_up();
@@ -56,6 +58,7 @@ class KinesisSender final : public Sender {
   PutBatch::Visitor visitor_;
   client::Backoff backoff_;
   SenderOutcome outcome_;
+  Clock::time_point latest_;        // when the run and its grace are over
   Clock::time_point since_;         // when the oldest message of the batch was first due
   std::uint64_t acknowledged_ = 0;  // of the call at hand
   std::uint64_t bytes_ = 0;         // likewise
@@ -80,8 +83,10 @@ KinesisSender::KinesisSender(const FleetSite& site, std::uint32_t first)
 void KinesisSender::run(Clock::time_point start) {
   if (share_.empty()) return;
   const auto end = start + site_.plan.length;
+  latest_ = end + kFleetGrace;
+  client_.end_by(latest_);
   site_.plan.rate > 0 ? run_open(start, end) : run_closed(end);
-  while (!batch_.empty() && !site_.progress.stop && Clock::now() < end + kFleetGrace) {
+  while (!batch_.empty() && !site_.progress.stop && Clock::now() < latest_) {
     if (!send()) break;
   }
   give_up();
@@ -141,7 +146,7 @@ bool KinesisSender::send() {
   if (*left * 2 <= size) {
     backoff_.reset();
   } else {
-    std::this_thread::sleep_for(backoff_.next());
+    pause();
   }
   return true;
 }
@@ -156,7 +161,7 @@ bool KinesisSender::settle(const client::Failure& failure) {
       failure.type.empty() ? failure.message : failure.type + ": " + failure.message;
   if (failure.transient() || failure.kind == client::FailureKind::kTimeout) {
     site_.progress.refused += batch_.size();
-    std::this_thread::sleep_for(backoff_.next());
+    pause();
     return true;
   }
   outcome_.failure = problem_of(failure, fleet_failing(site_));

@@ -5,7 +5,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -14,14 +16,20 @@ namespace {
 
 using client::PutBatch;
 
-// How long one batch is tried without a single record of it being taken.
-constexpr std::chrono::seconds kPatience{60};
+// How long one batch is tried without a single record of it being taken, or --timeout where that is longer;
+// and when that is first spoken of.
+constexpr std::chrono::milliseconds kPatience{30'000};
+constexpr std::chrono::seconds kQuiet{5};
 
 // Sends what it is given, in order, until all of it is acknowledged.
 class KinesisTarget final : public PutTarget {
  public:
   KinesisTarget(const Session& session, std::string stream)
-      : stream_(std::move(stream)), client_(session.client()), backoff_(1), batch_(stream_) {}
+      : stream_(std::move(stream)),
+        client_(session.client()),
+        patience_(std::max(kPatience, session.client_options().timeout)),
+        backoff_(1),
+        batch_(stream_) {}
 
   Ended add(std::string_view key, std::string_view data) override {
     if (batch_.full(key.size(), data.size())) {
@@ -35,8 +43,13 @@ class KinesisTarget final : public PutTarget {
   void print(bool json) const override;
 
  private:
+  // Nothing of the batch was taken: says so once, and what it ends with when it was long enough.
+  Ended wait(client::Clock::time_point since, const std::optional<client::Failure>& failure);
+  [[nodiscard]] Problem given_up() const;
+
   std::string stream_;
   client::KinesisClient client_;
+  std::chrono::milliseconds patience_;
   client::Backoff backoff_;
   PutBatch batch_;
   std::uint64_t given_ = 0;
@@ -46,6 +59,8 @@ class KinesisTarget final : public PutTarget {
   std::string last_shard_;
   std::string last_sequence_;
   std::string last_refusal_;
+  bool throttled_ = false;  // that refusal was for the shard's limit
+  bool told_ = false;       // that nothing is taken
 };
 
 Ended KinesisTarget::flush() {
@@ -57,34 +72,62 @@ Ended KinesisTarget::flush() {
                                   [this](const PutBatch::Refused& entry) {
                                     last_refusal_ =
                                         fmt::format("{}: {}", entry.code, entry.message);
+                                    throttled_ = !entry.unknown;
                                     if (entry.unknown) ++in_doubt_;
                                   }};
   backoff_.reset();
-  auto give_up = client::Clock::now() + kPatience;
+  auto since = client::Clock::now();
   while (!batch_.empty()) {
     const std::uint64_t before = put_;
     const std::size_t size = batch_.size();
     ++calls_;
     const auto left = batch_.send(client_, visitor);
-    const bool late = client::Clock::now() >= give_up;
-    const std::string failing =
-        fmt::format("{} of {} records were put into '{}'", put_, given_, stream_);
-    if (!left) {
-      if (!left.error().transient() || late)
-        return std::unexpected(problem_of(left.error(), failing));
-      if (left.error().unknown) in_doubt_ += size;
-    } else if (put_ > before) {
-      give_up = client::Clock::now() + kPatience;
+    if (left && put_ > before) {
+      since = client::Clock::now();
+      told_ = false;
       backoff_.reset();
-    } else if (late) {
-      Problem problem{Exit::kThrottled, number(ErrorCode::kThrottled), failing, {}};
-      problem.found(last_refusal_).cause("the shard's limit, or a full journal");
-      return std::unexpected(
-          std::move(problem.mend("penstock stream split " + stream_ + " SHARD")));
+    } else if (left) {
+      if (Ended waiting = wait(since, std::nullopt); !waiting) return waiting;
+    } else {
+      if (left.error().unknown) in_doubt_ += size;
+      if (Ended waiting = wait(since, left.error()); !waiting) return waiting;
     }
     if (!batch_.empty()) std::this_thread::sleep_for(backoff_.next());
   }
   return Exit::kDone;
+}
+
+Ended KinesisTarget::wait(client::Clock::time_point since,
+                          const std::optional<client::Failure>& failure) {
+  const auto waited = client::Clock::now() - since;
+  if (failure && (!failure->transient() || waited >= patience_)) {
+    return std::unexpected(problem_of(
+        *failure, fmt::format("{} of {} records were put into '{}'", put_, given_, stream_)));
+  }
+  if (waited >= patience_) return std::unexpected(given_up());
+  if (waited >= kQuiet && !std::exchange(told_, true)) {
+    fmt::print(stderr, "note: nothing has been taken for {} s; trying for {} s: {}\n",
+               kQuiet.count(), patience_.count() / 1'000,
+               failure ? failure->message : last_refusal_);
+  }
+  return Exit::kDone;
+}
+
+Problem KinesisTarget::given_up() const {
+  const ErrorCode code = throttled_ ? ErrorCode::kThrottled : ErrorCode::kJournalFull;
+  Problem problem{Exit::kThrottled,
+                  number(code),
+                  fmt::format("{} of {} records were put into '{}', then none in {} s", put_,
+                              given_, stream_, patience_.count() / 1'000),
+                  {}};
+  problem.found(last_refusal_);
+  if (throttled_) {
+    problem.cause("the shard's limit").mend("penstock stream split " + stream_ + " SHARD");
+  } else {
+    problem.cause("a full journal, or a cell that is read-only")
+        .mend("GET /readyz of the server's administration says which, and what mends it");
+  }
+  return problem;
 }
 
 void KinesisTarget::print(bool json) const {
