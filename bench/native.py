@@ -42,10 +42,9 @@ class Site:
 
     def bench(self, scenario, *arguments, rounds=1, tls=False):
         """The result of `penstock bench`."""
-        native = self.daemon.http + 1
         command = [*CLIENT, self.options.build / "tools" / "penstock" / "penstock", "--dir", self.daemon.directory,
                    "--endpoint", f"http://127.0.0.1:{self.daemon.http}", "--native-endpoint",
-                   f"{'tls' if tls else 'tcp'}://localhost:{native}", "-o", "json", "bench", scenario,
+                   f"{'tls' if tls else 'tcp'}://localhost:{self.daemon.native}", "-o", "json", "bench", scenario,
                    "--rounds", rounds, "--seconds", self.options.seconds, *arguments]
         run = subprocess.run([str(word) for word in command], capture_output=True, text=True)
         if run.returncode != 0:

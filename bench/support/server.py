@@ -33,6 +33,8 @@ fill_bytes_per_second = "2GiB"
 [kinesis]
 https = "127.0.0.1:{port}"
 http = "127.0.0.1:{http}"
+[native]
+listen = "127.0.0.1:{native}"
 [admin]
 listen = "127.0.0.1:{admin}"
 [limits]
@@ -45,10 +47,10 @@ class Penstockd:
     def __init__(self, build, directory, port=7400, journal_mib=1024, slot_mib=256):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(exist_ok=True)
-        self.http, self.admin = port + 1, port + 3
+        self.http, self.native, self.admin = port + 1, port + 2, port + 3
         self.config = self.directory.with_name(self.directory.name + ".toml")
         self.config.write_text(CONFIG.format(
-            directory=self.directory, port=port, http=self.http, admin=self.admin, slot_mib=slot_mib,
+            directory=self.directory, port=port, http=self.http, native=self.native, admin=self.admin, slot_mib=slot_mib,
             journal_mib=journal_mib, service=min(1, os.cpu_count() - 1)))
         self.slots_wanted = journal_mib // slot_mib
         self.program = pathlib.Path(build).resolve() / "src" / "server" / "penstockd"
