@@ -3,6 +3,7 @@
 #include "words.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <map>
@@ -149,11 +150,13 @@ Attempt<client::ClientOptions> resolve(const GlobalOptions& options, const Envir
   auto keys = keys_of(*sources);
   if (!keys) return std::unexpected(no_credentials(*sources));
   resolved.credentials = std::move(*keys);
+  // A daemon with a certificate of somebody else's has none.
+  std::string from_dir = options.dir.empty() ? std::string() : options.dir + "/ca.pem";
+  if (::access(from_dir.c_str(), F_OK) != 0) from_dir.clear();
+  const std::string ca =
+      first_of({options.ca, from_dir, sources->env("AWS_CA_BUNDLE"), profile["ca_bundle"]});
+  if (ca_file != nullptr) *ca_file = ca;  // the native endpoint may be TLS where this one is not
   if (resolved.endpoint.tls) {
-    const std::string from_dir = options.dir.empty() ? std::string() : options.dir + "/ca.pem";
-    const std::string ca =
-        first_of({options.ca, from_dir, sources->env("AWS_CA_BUNDLE"), profile["ca_bundle"]});
-    if (ca_file != nullptr) *ca_file = ca;
     auto tls = client::TlsContext::make(ca);
     if (!tls) return std::unexpected(problem_of(tls.error(), "TLS cannot be used"));
     resolved.tls = std::move(*tls);

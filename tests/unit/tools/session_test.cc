@@ -24,18 +24,33 @@ class SessionTest : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(home_); }
   void write(const fs::path& name, const char* text) const { std::ofstream(home_ / name) << text; }
-  [[nodiscard]] Attempt<client::ClientOptions> resolved() const {
-    return resolve(options_, [this](const char* name) -> std::optional<std::string> {
-      const auto found = environment_.find(name);
-      if (found == environment_.end()) return std::nullopt;
-      return found->second;
-    });
+  [[nodiscard]] Attempt<client::ClientOptions> resolved(std::string* ca_file = nullptr) const {
+    return resolve(
+        options_,
+        [this](const char* name) -> std::optional<std::string> {
+          const auto found = environment_.find(name);
+          if (found == environment_.end()) return std::nullopt;
+          return found->second;
+        },
+        ca_file);
   }
 
   fs::path home_;
   GlobalOptions options_;
   std::map<std::string, std::string> environment_;
 };
+
+// The native endpoint may be TLS where that of the API is not.
+TEST_F(SessionTest, ADirectorysAuthorityIsKnownWhateverTheEndpoint) {
+  write("credentials", "[default]\naws_access_key_id=D\naws_secret_access_key=d\n");
+  options_.dir = home_.string();
+  std::string ca_file;
+  ASSERT_TRUE(resolved(&ca_file).has_value());
+  EXPECT_EQ(ca_file, "");
+  write("ca.pem", "");
+  ASSERT_TRUE(resolved(&ca_file).has_value());
+  EXPECT_EQ(ca_file, (home_ / "ca.pem").string());
+}
 
 TEST_F(SessionTest, TheEnvironmentGoesBeforeFiles) {
   write(".aws/credentials",
