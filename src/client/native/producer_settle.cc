@@ -14,6 +14,11 @@ void ProducerLane::take_turn(Nanos now) {
   if (forgotten_) become_another();
   const bool sent =
       std::ranges::any_of(queue_, [](const ProducerBatch& batch) { return batch.sequence != 0; });
+  // The server takes batches one after the other: what is in front of one that is stored is stored, too, by a
+  // copy that was sent before this one was refused. The opening says where.
+  reopen_ = reopen_ || std::ranges::any_of(queue_, [this](const ProducerBatch& batch) {
+              return batch.sequence != 0 && batch.sequence <= stored_;
+            });
   if (resolving_ && !sent) {
     leave();
     resolved_ = true;

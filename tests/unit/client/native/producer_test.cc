@@ -196,6 +196,36 @@ TEST(Producer, ALateCopyIsNotStoredTwice) {
   EXPECT_GT(repeated, 0U);
 }
 
+// A full journal refuses the copy that comes now; then one is stored that has waited there since a lost connection.
+TEST(Producer, ARefusedBatchInFrontOfAStoredOneIsStored) {
+  ProducerRig rig;
+  rig.begin_with(1);
+  rig.put("k", "a");
+  rig.run(3);
+  bool placed = false;
+  rig.server.on_put = [&](const SeenPut& seen) -> std::optional<Refusal> {
+    if (seen.data.front() != "b" || placed) return std::nullopt;
+    placed = true;
+    FakeShard& shard = rig.server.streams.at("s").shards.at(0);
+    FakeShard::Producer& producer = shard.producers.begin()->second;
+    shard.records.emplace_back("k", "b");
+    producer.window.push_back({shard.next++, rig.server.wall_ms});
+    producer.last = seen.sequence;
+    return Refusal{.code = ErrorCode::kJournalFull, .retry_after_ms = 50};
+  };
+  rig.lag = true;
+  rig.put("k", "b");
+  rig.put("k", "c");
+  rig.step(kNanosPerMilli);
+  rig.cut();  // before they arrive
+  rig.lag = false;
+  rig.run(1'000);
+  EXPECT_TRUE(placed);
+  EXPECT_EQ(rig.stored(), "a b c");
+  EXPECT_EQ(rig.result("b"), "stored");
+  EXPECT_EQ(rig.places["b"].index, RecordIndex(1));
+}
+
 // The first was refused and gave up; those behind it were on their way when the connection was lost. With the first's
 // sequence they could be stored twice: once a late copy, with its own.
 TEST(Producer, BehindAGapThoseInDoubtGoInANewEpoch) {
