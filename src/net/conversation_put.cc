@@ -82,6 +82,7 @@ bool Conversation::open_put(transport::IncomingMessage& incoming,
   operation.request.producer = producer;
   operation.request.epoch = lives;
   operation.request.resume = asked.resume();
+  operation.request.deadline = now + shared_.options.put_deadline_nanos;
   operation.request.done = &Conversation::producer_opened;
   operation.request.context = &operation;
   operation.message = std::exchange(incoming, {});

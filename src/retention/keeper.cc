@@ -367,6 +367,7 @@ KeeperReport Keeper::report() const {
   report.slot_bytes = store_->slot_bytes();
   report.limit_bytes = options_.size_max;
   report.disk_full = disk_full_;
+  report.snapshots_fail = snapshot_failed_;
   report.growth_possible = false;
   for (const CellView& view : views_) {
     CellFullness cell = view.fullness;

@@ -66,6 +66,7 @@ struct KeeperReport {
   bool disk_full = false;
   std::uint64_t snapshots = 0;
   std::uint64_t snapshot_failures = 0;
+  bool snapshots_fail = false;  // the last one did
   std::uint64_t segments_recycled = 0;
   std::uint64_t slots_added = 0;
   std::uint64_t shards_expired = 0;

@@ -35,8 +35,8 @@ struct ServiceReport {
   std::uint64_t recovery_quarantined_blocks = 0;
   std::uint64_t snapshots = 0;
   std::uint64_t segments_recycled = 0;
-  std::int64_t certificate_expiry = 0;  // seconds since 1970; 0: no HTTPS
-  std::uint64_t snapshot_failures = 0;
+  std::int64_t certificate_expiry = 0;            // seconds since 1970; 0: no HTTPS
+  bool snapshots_fail = false;                    // the last one did
   bool disk_full = false;                         // the journal could not grow
   std::vector<std::string> not_ready;             // reasons beyond fenced and full cells
   std::vector<retention::CellFullness> journals;  // by cell

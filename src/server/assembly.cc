@@ -368,7 +368,7 @@ ServiceReport Server::report() {
   report.journal_hours = keeper.hours;
   if (!keeper.last_failure.empty()) report.last_failure = keeper.last_failure;
   report.snapshots = keeper.snapshots;
-  report.snapshot_failures = keeper.snapshot_failures;
+  report.snapshots_fail = keeper.snapshots_fail;
   report.disk_full = keeper.disk_full;
   report.segments_recycled = keeper.segments_recycled;
   report.certificate_expiry = certificate_expiry_;

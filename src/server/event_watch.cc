@@ -93,9 +93,7 @@ void EventWatch::observe_disk(const ServiceReport& service) {
     case Change::kNone:
       break;
   }
-  const bool failed = service.snapshot_failures > snapshot_failures_;
-  snapshot_failures_ = service.snapshot_failures;
-  switch (snapshots_fail_.look(failed)) {
+  switch (snapshots_fail_.look(service.snapshots_fail)) {
     case Change::kBegan:
       tell_(LogLevel::kError, "snapshot_failed",
             "no snapshot could be written: no slot is freed until one is",

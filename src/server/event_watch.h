@@ -61,7 +61,6 @@ class EventWatch {
   Condition clock_unsure_;
   Condition not_ready_;
   bool was_ready_ = false;
-  std::uint64_t snapshot_failures_ = 0;
 };
 
 }  // namespace penstock::server

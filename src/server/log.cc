@@ -2,6 +2,7 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <ctime>
@@ -63,7 +64,9 @@ void log(LogLevel level, std::string_view event, std::string_view message,
     line += '}';
   }
   line += '\n';
-  // A log that cannot be written is no reason to stop.
+  // A log that cannot be written is no reason to stop, and one that nobody reads none to wait.
+  pollfd out{STDERR_FILENO, POLLOUT, 0};
+  if (poll(&out, 1, 0) != 1 || (out.revents & POLLOUT) == 0) return;
   [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, line.data(), line.size());
 }
 

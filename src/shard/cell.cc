@@ -252,6 +252,7 @@ void Cell::expire(Nanos now) {
   }
   const bool without_room = journal_.append_state(false) == storage::AppendState::kFull;
   const ErrorCode late = without_room ? ErrorCode::kJournalFull : ErrorCode::kOverloaded;
+  expire_openings(late, now);
   for (Shard* shard = touched_head_; shard != nullptr; shard = shard->next_touched) {
     if (shard->pending_deadline >= now) continue;
     const Kept kept = refuse_late(shard->pending_head, late, now);

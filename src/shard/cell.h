@@ -147,8 +147,9 @@ class Cell {
     std::size_t payload = 0;  // bytes of keys and data
   };
 
+  static constexpr std::int64_t kRoomToldNanos = 5 * kNanosPerSecond;
   [[nodiscard]] bool refuses(storage::AppendState state) const {
-    return state == storage::AppendState::kFull && !room_coming_;
+    return state == storage::AppendState::kFull && turn_now_ >= room_until_;
   }
   [[nodiscard]] static Piece first_piece(const PutEntry* head, const PutEntry* end,
                                          std::size_t bytes_max);
@@ -188,6 +189,7 @@ class Cell {
   void refuse_pending(Shard& shard, ErrorCode error, Nanos now);
   void refuse_commands(ErrorCode error, Nanos now);
   void refuse_openings(ErrorCode error);
+  void expire_openings(ErrorCode error, Nanos now);
   void refuse(PutEntry& entry, ErrorCode error, Nanos now);
   void count_refused(ErrorCode error, std::uint32_t records);
   [[nodiscard]] PutEntry& take_first(Shard& shard);
@@ -237,8 +239,9 @@ class Cell {
   bool waits_ended_ = false;
   Lsn covered_;  // the durable prefix that `shards_` shows as visible
   bool failed_ = false;
-  bool room_coming_ = false;  // as last told
-  bool full_ = false;         // as of this turn's `settle`
+  Nanos
+      room_until_;  // room is coming, as last told: it is told every second, and not for longer believed
+  bool full_ = false;  // as of this turn's `settle`
   Nanos turn_now_;
   WallMillis turn_wall_;
   CellCounters counters_;

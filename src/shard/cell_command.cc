@@ -57,7 +57,7 @@ void Cell::command(CellCommand& command, Nanos now, WallMillis wall) {
       apply_expiry(command);
       break;
     case CommandKind::kDescribe:
-      room_coming_ = command.room_coming;
+      room_until_ = command.room_coming ? turn_now_ + kRoomToldNanos : Nanos();
       describe(command);
       break;
     case CommandKind::kAddSlot:

@@ -6,6 +6,7 @@
 #include "shard/cell.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace penstock::shard {
 
@@ -171,6 +172,23 @@ void Cell::settle_producers(Ticket& ticket, const Result<>& outcome, Nanos now) 
     }
     request.outcome = outcome;
     outlet_.finished(request, now);
+  }
+}
+
+// Those that wait for room. They keep their order.
+void Cell::expire_openings(ErrorCode error, Nanos now) {
+  turn_now_ = now;
+  ProducerRequest* waiting = std::exchange(openings_, nullptr);
+  while (waiting != nullptr) {
+    ProducerRequest& request = *waiting;
+    waiting = request.next;
+    request.next = nullptr;
+    if (request.deadline < now) {
+      answer(request, fail(error));
+      continue;
+    }
+    (openings_ == nullptr ? openings_ : last_opening_->next) = &request;
+    last_opening_ = &request;
   }
 }
 

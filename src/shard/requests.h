@@ -135,6 +135,7 @@ struct ProducerRequest {
   // It was open before, and has batches in doubt. Where it is not known it was forgotten, and is not
   // begun anew: that would say that none of them is stored.
   bool resume = false;
+  Nanos deadline = Nanos{INT64_MAX};  // past it, it fails as refused if not yet written
   void (*done)(ProducerRequest& request, Nanos now) = nullptr;
   void* context = nullptr;
   // Out.

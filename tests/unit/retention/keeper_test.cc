@@ -369,8 +369,10 @@ TEST_F(KeeperTest, WithoutASnapshotNothingIsRecycled) {
   EXPECT_TRUE(recycled().empty());
   EXPECT_GT(keeper->report().snapshot_failures, 1U);
   EXPECT_EQ(keeper->report().snapshots, 0U);
+  EXPECT_TRUE(keeper->report().snapshots_fail);
   store->refuse_snapshots = false;
   pass(10'000);
+  EXPECT_FALSE(keeper->report().snapshots_fail);
   EXPECT_EQ(recycled(), std::vector{SegmentNumber(1)});
 }
 

@@ -416,7 +416,6 @@ TEST(Cell, WhereEvenTheReserveIsUsedUpCommandsAreRefusedUntilASnapshotMakesRoom)
   EXPECT_TRUE(rig.command(again).has_value());
 }
 
-// As recovery leaves a shard whose OPEN is lost and whose records are not.
 // A cell that its records have filled. `calls` keeps what it took.
 void fill(CellRig& rig, std::deque<Call>& calls) {
   ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(1)).has_value());
@@ -485,6 +484,11 @@ TEST(Cell, PutsThatWaitForASlotAreRefusedAtTheirDeadlineOrWhenNoneIsComing) {
   opening.shard = key_of(1);
   opening.producer = 7;
   rig.open(opening);
+  ProducerRequest hasty;
+  hasty.shard = key_of(1);
+  hasty.producer = 8;
+  hasty.deadline = rig.time.now() + 10 * kNanosPerMilli;
+  rig.open(hasty);
   rig.time.advance_to(rig.time.now() + 20 * kNanosPerMilli);
   rig.cell->expire(rig.time.now());
   rig.turn();
@@ -493,17 +497,35 @@ TEST(Cell, PutsThatWaitForASlotAreRefusedAtTheirDeadlineOrWhenNoneIsComing) {
     EXPECT_FALSE(entry.stored);
     EXPECT_EQ(entry.error, ErrorCode::kJournalFull);
   }
-  EXPECT_TRUE(rig.answered.empty());
+  ASSERT_EQ(rig.answered.size(), 1U);
+  EXPECT_EQ(hasty.outcome.error().code, ErrorCode::kJournalFull);
   tell_room(rig, false);
   EXPECT_EQ(rig.settled_entries.size(), 4U);
   EXPECT_EQ(patient.entries[0].error, ErrorCode::kJournalFull);
-  ASSERT_EQ(rig.answered.size(), 1U);
+  ASSERT_EQ(rig.answered.size(), 2U);
   EXPECT_EQ(opening.outcome.error().code, ErrorCode::kJournalFull);
   EXPECT_TRUE(rig.cell->quiet());
   Call refused(1002, 1, "refused", kNever);
   EXPECT_EQ(rig.take(refused, key_of(1)), 0U) << "at once";
 }
 
+TEST(Cell, NobodyWaitsForASlotOfWhichNothingIsHeardAnyMore) {
+  CellRig rig;
+  std::deque<Call> calls;
+  fill(rig, calls);
+  tell_room(rig, true);
+  Call waits(1000, 2, "waits", kNever);
+  ASSERT_EQ(rig.take(waits, key_of(1)), 2U);
+  rig.turn();
+  EXPECT_TRUE(rig.settled_entries.empty());
+  rig.time.advance_to(rig.time.now() + 6 * kNanosPerSecond);
+  rig.turn();
+  EXPECT_EQ(rig.settled_entries.size(), 2U);
+  EXPECT_EQ(waits.entries[0].error, ErrorCode::kJournalFull);
+  EXPECT_TRUE(rig.cell->full()) << "and so it is told";
+}
+
+// As recovery leaves a shard whose OPEN is lost and whose records are not.
 TEST(Cell, AShardKnownByItsRecordsAloneLearnsTheRestFromALaterOpen) {
   CellRig rig;
   ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(1)).has_value());
