@@ -1,7 +1,6 @@
 // Reads a stream over the native protocol, for loads and for what checks them.
 //
-// Shape      of `read_all`: into each open shard goes one more record, the end mark; the shard is read until there.
-//            What was acknowledged before stands before it
+// Shape      of `read_all`: until a consumer that began after the last acknowledgement has caught up
 // Owner      as bench/target.h
 #pragma once
 
