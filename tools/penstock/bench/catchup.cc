@@ -90,11 +90,8 @@ Attempt<Measured> measure_catchup(Target& target, const PutPlan& plan, std::uint
 Ended catchup(const GlobalOptions& globals, const CatchupOptions& options) {
   const auto plan = put_plan(options);
   if (!plan) return std::unexpected(plan.error());
-  const auto bytes = parse_bytes(options.fill);
-  if (!bytes || *bytes == 0) {
-    return std::unexpected(
-        usage_problem("--fill is no size").found(options.fill).needed("bytes of data: 64MiB, 1GB"));
-  }
+  const auto bytes = fill_bytes(options.fill);
+  if (!bytes) return std::unexpected(bytes.error());
   auto session = Session::open(globals);
   if (!session) return std::unexpected(std::move(session.error()));
   const auto targets = open_targets(*session, options);

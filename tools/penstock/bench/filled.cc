@@ -14,6 +14,13 @@ constexpr double kFillSecondsMax = 3'600;
 
 }  // namespace
 
+Attempt<std::uint64_t> fill_bytes(const std::string& text) {
+  const auto bytes = parse_bytes(text);
+  if (bytes && *bytes > 0) return *bytes;
+  return std::unexpected(
+      usage_problem("--fill is no size").found(text).needed("bytes of data: 64MiB, 1GB"));
+}
+
 Attempt<Filled> fill_stream(Target& target, const PutPlan& plan, std::uint64_t bytes,
                             const Live& live) {
   LoadPlan filling = plan.load;

@@ -15,6 +15,8 @@ struct Filled {
   Findings findings;
 };
 
+// What --fill says.
+[[nodiscard]] Attempt<std::uint64_t> fill_bytes(const std::string& text);
 // `plan`: of the filling, in a closed loop, until `bytes` of data are stored.
 [[nodiscard]] Attempt<Filled> fill_stream(Target& target, const PutPlan& plan, std::uint64_t bytes,
                                           const Live& live);
