@@ -118,7 +118,7 @@ runtime::WorkCount Cell::settle(Nanos now, WallMillis wall) {
   turn_wall_ = wall;
   producers_.set_now(now);
   runtime::WorkCount work = journal_.poll(now, wall, retention_now_);
-  full_ = full();
+  if (full_) full_ = full();
   covered_ = std::max(covered_, journal_.durable());
   while (ticket_count_ > (ticket_open_ ? 1U : 0U)) {
     Ticket& ticket = tickets_[first_ticket_];

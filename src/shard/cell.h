@@ -239,9 +239,9 @@ class Cell {
   bool waits_ended_ = false;
   Lsn covered_;  // the durable prefix that `shards_` shows as visible
   bool failed_ = false;
-  Nanos
-      room_until_;  // room is coming, as last told: it is told every second, and not for longer believed
-  bool full_ = false;  // as of this turn's `settle`
+  // Room is coming, as last told: it is told every second, and not for longer believed.
+  Nanos room_until_;
+  bool full_ = false;  // puts found no room, and there was none yet at this turn's `settle`
   Nanos turn_now_;
   WallMillis turn_wall_;
   CellCounters counters_;

@@ -45,6 +45,7 @@ runtime::WorkCount Cell::place(Nanos now, WallMillis wall) {
   while (touched_head_ != nullptr) {
     const storage::AppendState state = journal_.append_state(false);
     if (refuses(state) && !ticket_open_) {
+      full_ = true;
       refuse_pending(ErrorCode::kJournalFull, now);
       break;
     }
