@@ -1,5 +1,7 @@
 #include "client/connection.h"
 
+#include "base/loopback.h"
+
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <netdb.h>
@@ -80,6 +82,7 @@ Outcome<> Connection::open(Deadline deadline) {
     }
     const int on = 1;
     setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    base::tune_for(socket_, *address->ai_addr);
     reason = ::connect(socket_, address->ai_addr, address->ai_addrlen) == 0 ? 0 : errno;
     if (reason == EINPROGRESS) {
       events_ = POLLOUT;

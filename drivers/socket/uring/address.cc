@@ -1,5 +1,7 @@
 #include "drivers/socket/uring/address.h"
 
+#include "base/loopback.h"
+
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -109,6 +111,7 @@ Result<int> open_listener(const SocketAddress& address, int backlog, bool shared
     close(*fd);
     return failed(error);
   }
+  base::tune_for(*fd, *address.raw());  // its connections inherit it
   return fd;
 }
 

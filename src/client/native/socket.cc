@@ -1,5 +1,7 @@
 #include "client/native/socket.h"
 
+#include "base/loopback.h"
+
 #include <netdb.h>
 #include <poll.h>
 #include <unistd.h>
@@ -56,6 +58,7 @@ void Socket::connect(Link& link, Nanos now) {
     }
     const int on = 1;
     setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    base::tune_for(socket_, *address->ai_addr);
     connecting_ = true;
     if (::connect(socket_, address->ai_addr, address->ai_addrlen) == 0 || errno == EINPROGRESS) {
       return;

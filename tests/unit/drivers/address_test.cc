@@ -1,6 +1,6 @@
-// Goal: a peer's progress is seen soon, however large the kernel's buffers are. Method: a connection of
-// the listener's with a large send buffer, written to until it takes no more while its peer reads
-// nothing.
+// Goal: a peer's progress is seen soon, however large the kernel's buffers are, and nothing is paced on
+// loopback. Method: a connection of the listener's with a large send buffer, written to until it takes
+// no more while its peer reads nothing; the option that it has inherited.
 #include "drivers/socket/uring/address.h"
 
 #include "penstock/units.h"
@@ -8,8 +8,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <array>
 #include <linux/sockios.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <vector>
 
@@ -44,6 +46,25 @@ TEST(OpenListener, LetsLittleWaitUnsent) {
   EXPECT_GT(unsent, 0);
   // A packet more, which was begun when there was room.
   EXPECT_LE(unsent, static_cast<int>(256 * kKiB + 64 * kKiB));
+  for (const int fd : {peer, accepted, *listener}) close(fd);
+}
+
+TEST(OpenListener, PacesNothingOnLoopback) {
+  const Result<SocketAddress> any = parse_address("127.0.0.1", 0);
+  ASSERT_TRUE(any);
+  const Result<int> listener = open_listener(*any, 1, false);
+  ASSERT_TRUE(listener);
+  SocketAddress bound;
+  bound.length = sizeof(bound.storage);
+  ASSERT_EQ(getsockname(*listener, bound.raw(), &bound.length), 0);
+  const int peer = socket(AF_INET, SOCK_STREAM, 0);
+  ASSERT_EQ(connect(peer, bound.raw(), bound.length), 0);
+  const int accepted = accept4(*listener, nullptr, nullptr, 0);
+  ASSERT_GE(accepted, 0);
+  std::array<char, 16> control{};
+  socklen_t length = control.size();
+  ASSERT_EQ(getsockopt(accepted, IPPROTO_TCP, TCP_CONGESTION, control.data(), &length), 0);
+  EXPECT_STREQ(control.data(), "reno");
   for (const int fd : {peer, accepted, *listener}) close(fd);
 }
 

@@ -1,10 +1,13 @@
 #include "bench/redis_link.h"
 
+#include "base/loopback.h"
+
 #include <fmt/format.h>
 #include <hiredis/hiredis.h>
 
 #include <charconv>
 #include <iterator>
+#include <sys/socket.h>
 #include <sys/time.h>
 #include <utility>
 
@@ -48,7 +51,13 @@ Problem redis_problem(std::string what, std::string found) {
 
 Attempt<RedisLink> RedisLink::connect(const RedisAddress& address) {
   RedisLink link(redisConnectWithTimeout(address.host.c_str(), address.port, kConnectPatience));
-  if (link.context_ != nullptr && link.context_->err == 0) return link;
+  if (link.context_ != nullptr && link.context_->err == 0) {
+    sockaddr_storage peer{};
+    socklen_t length = sizeof peer;
+    auto* at = reinterpret_cast<sockaddr*>(&peer);
+    if (getpeername(link.context_->fd, at, &length) == 0) base::tune_for(link.context_->fd, *at);
+    return link;
+  }
   Problem problem{Exit::kUnreachable,
                   kNumberUnreachable,
                   fmt::format("{} cannot be reached", address.url()),
