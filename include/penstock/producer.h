@@ -39,7 +39,7 @@ struct ProducerOptions {
   std::chrono::microseconds linger{2'000};
   // What `put` has taken and has no result yet.
   std::uint64_t buffered_bytes_max = 64 * kMiB;
-  std::chrono::milliseconds deadline{30'000};  // of a record, from `put` on
+  std::chrono::milliseconds deadline{30'000};  // of a record, from when the client's thread has it
 };
 
 // Where a record is.
@@ -81,7 +81,8 @@ class Producer {
   Producer(const Producer&) = delete;
   Producer& operator=(const Producer&) = delete;
 
-  // Waits while `buffered_bytes_max` is reached, but not on the client's thread. An error: the record was not taken, and
+  // Waits while `buffered_bytes_max` is reached, and while the client's thread has a MiB to batch first, but not on that
+  // thread. An error: the record was not taken, and
   // `done` is not called; kMalformed, kTooLarge, kOverloaded, kStopping.
   [[nodiscard]] Result<> put(std::string_view key, Bytes data, PutDone done,
                              std::optional<ExplicitHash> hash = std::nullopt);

@@ -11,6 +11,18 @@ void ProducerBatch::add(NewRecord&& record) {
   pending.push_back({std::move(record.done), record.deadline});
 }
 
+bool ProducerBatch::reset() {
+  if (bytes.use_count() != 1) return false;
+  bytes->entries.clear();
+  bytes->bytes.clear();
+  pending.clear();
+  told = 0;
+  request = 0;
+  sequence = 0;
+  in_doubt = held = false;
+  return true;
+}
+
 void ProducerBatch::remove(std::size_t i) {
   PENSTOCK_ASSERT(i < size());
   auto rest = std::make_shared<BatchBytes>();

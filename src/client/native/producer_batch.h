@@ -29,6 +29,10 @@ struct ProducerBatch {
   };
 
   void add(NewRecord&& record);
+  // Whether it has memory from earlier records.
+  [[nodiscard]] bool has_room() const { return bytes->bytes.capacity() > 0; }
+  // Empty, as if new, but with the memory that it had. False: something else still reads its bytes.
+  [[nodiscard]] bool reset();
   // Record i leaves; its result has been given.
   void remove(std::size_t i);
   // Of the first `told` records the result was given: they leave. REQUIRES: changeable().

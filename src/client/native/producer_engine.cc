@@ -31,6 +31,20 @@ std::uint64_t ProducerEngine::new_producer() {
   return number;
 }
 
+ProducerBatch ProducerEngine::spare_batch() {
+  if (spares_.empty()) return {};
+  ProducerBatch batch = std::move(spares_.back());
+  spares_.pop_back();
+  return batch;
+}
+
+void ProducerEngine::keep_spare(ProducerBatch batch) {
+  const std::size_t most = std::max<std::size_t>(1, kSpareBytesMax / settings_.batch_bytes);
+  if (spares_.size() < std::min(most, kSparesMax) && batch.reset()) {
+    spares_.push_back(std::move(batch));
+  }
+}
+
 void ProducerEngine::finish(PutDone& done, std::size_t bytes, const Result<Stored>& result) {
   if (result) {
     ++counters_.records_stored;
@@ -49,16 +63,8 @@ void ProducerEngine::put(std::span<NewRecord> records, Nanos now) {
   counters_.records_put += records.size();
   while (!records.empty()) {
     const std::size_t count = std::min(records.size(), kHashedTogether);
-    std::array<route::KeyRef, kHashedTogether> keys;
-    std::array<base::HashKey, kHashedTogether> hashes;
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::string_view key = records[i].view.key;
-      keys[i] = {reinterpret_cast<const std::byte*>(key.data()), key.size()};
-    }
-    route::md5(std::span(keys).first(count), std::span(hashes).first(count));
-    for (std::size_t i = 0; i < count; ++i) {
-      NewRecord& record = records[i];
-      if ((record.view.flags & kExplicitHash) == 0) record.view.hash = hashes[i];
+    hash(records.first(count));
+    for (NewRecord& record : records.first(count)) {
       next_expiry_ = std::min(next_expiry_, record.deadline);
       route(std::move(record), now);
     }
@@ -67,13 +73,31 @@ void ProducerEngine::put(std::span<NewRecord> records, Nanos now) {
   settle(now);
 }
 
+// Works out those that are not explicit.
+void ProducerEngine::hash(std::span<NewRecord> records) {
+  std::array<route::KeyRef, kHashedTogether> keys;
+  std::array<base::HashKey, kHashedTogether> hashes;
+  std::array<RecordView*, kHashedTogether> views;
+  std::size_t count = 0;
+  for (NewRecord& record : records) {
+    if ((record.view.flags & kExplicitHash) != 0) continue;
+    const std::string_view key = record.view.key;
+    keys[count] = {reinterpret_cast<const std::byte*>(key.data()), key.size()};
+    views[count++] = &record.view;
+  }
+  if (count == 0) return;
+  route::md5(std::span(keys).first(count), std::span(hashes).first(count));
+  for (std::size_t i = 0; i < count; ++i) views[i]->hash = hashes[i];
+}
+
 void ProducerEngine::route(NewRecord&& record, Nanos now) {
   const std::size_t bytes = record.view.key.size() + record.view.data.size();
   if (failed_) return finish(record.done, bytes, fail(*failed_));
   // Behind what an ancestor has left, the oldest first.
   for (ProducerLane* lane : closed_) {
     if (lane->contains(record.view.hash)) {
-      return lane->append(std::move(record), now);
+      lane->append(std::move(record), now);
+      return wake(*lane);
     }
   }
   const route::ShardRoute* shard = map_ == nullptr ? nullptr : map_->route.find(record.view.hash);
@@ -169,14 +193,16 @@ void ProducerEngine::abandon_lanes(Nanos) {
 // --- Turns ----------------------------------------------------------------------------------------
 
 void ProducerEngine::wake(ProducerLane& lane) {
-  if (std::ranges::find(woken_, &lane) == woken_.end()) woken_.push_back(&lane);
+  if (!std::exchange(lane.woken, true)) woken_.push_back(&lane);
 }
 
 void ProducerEngine::settle(Nanos now) {
   while (!woken_.empty()) {
     ProducerLane* lane = woken_.back();
     woken_.pop_back();
+    lane->woken = false;
     lane->pump(now);
+    lanes_due_ = std::min(lanes_due_, lane->next_deadline());
     if (!is_closed(*lane)) continue;  // or the map does not say where its keys go yet
     if (!lane->resolved() && !lane->idle()) continue;
     std::erase(closed_, lane);
@@ -200,8 +226,12 @@ void ProducerEngine::on_open(Nanos now) {
 
 void ProducerEngine::tick(Nanos now) {
   if (now >= next_expiry_) expire(now);
-  for (const auto& [number, lane] : lanes_) {
-    if (now >= lane->next_deadline()) wake(*lane);
+  if (now >= lanes_due_) {
+    lanes_due_ = Nanos(INT64_MAX);
+    for (const auto& [number, lane] : lanes_) {
+      const Nanos due = lane->next_deadline();
+      now >= due ? wake(*lane) : static_cast<void>(lanes_due_ = std::min(lanes_due_, due));
+    }
   }
   settle(now);
 }
@@ -223,9 +253,7 @@ void ProducerEngine::expire(Nanos now) {
 
 Nanos ProducerEngine::next_deadline() const {
   if (!woken_.empty()) return Nanos();
-  Nanos next = next_expiry_;
-  for (const auto& [number, lane] : lanes_) next = std::min(next, lane->next_deadline());
-  return next;
+  return std::min(next_expiry_, lanes_due_);
 }
 
 void ProducerEngine::fence(Nanos) {

@@ -60,6 +60,9 @@ class ProducerEngine final : public LinkUser, public MapUser {
   [[nodiscard]] Link& link() { return link_; }
   [[nodiscard]] const ProducerSettings& settings() const { return settings_; }
   [[nodiscard]] std::uint64_t new_producer();
+  // Batches that are settled lend their memory to new ones.
+  [[nodiscard]] ProducerBatch spare_batch();
+  void keep_spare(ProducerBatch batch);
   void finish(PutDone& done, std::size_t bytes, const Result<Stored>& result);
   // It has something to do at the end of this turn.
   void wake(ProducerLane& lane);
@@ -71,7 +74,10 @@ class ProducerEngine final : public LinkUser, public MapUser {
 
  private:
   static constexpr std::size_t kHashedTogether = 64;
+  static constexpr std::size_t kSpareBytesMax = 4 * kMiB;  // of all, where a batch is not larger
+  static constexpr std::size_t kSparesMax = 256;
 
+  static void hash(std::span<NewRecord> records);
   void route(NewRecord&& record, Nanos now);
   void route_all(ProducerBatch batch, Nanos now);
   [[nodiscard]] ProducerLane& lane_of(const route::ShardRoute& shard);
@@ -94,6 +100,9 @@ class ProducerEngine final : public LinkUser, public MapUser {
   std::vector<ProducerLane*> lane_at_;  // by position in the map's shards; null: none yet
   std::vector<ProducerLane*> closed_;   // whose shards the map says are closed, by number
   std::vector<ProducerLane*> woken_;
+  // No lane is due earlier; later, perhaps. So not every turn asks every lane.
+  Nanos lanes_due_{INT64_MAX};
+  std::vector<ProducerBatch> spares_;
   ProducerBatch unrouted_;  // no shard is known for them yet
   std::optional<ErrorCode> failed_;
   ErrorCode expiry_ = ErrorCode::kDeadline;

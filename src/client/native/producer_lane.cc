@@ -23,7 +23,10 @@ void ProducerLane::append(NewRecord&& record, Nanos now) {
   const std::size_t with =
       BatchBytes::flat_bytes(filling_.size() + 1, filling_.bytes->bytes.size() + more);
   if (!filling_.empty() && with > settings.batch_bytes) seal();
-  if (filling_.empty()) filling_since_ = now;
+  if (filling_.empty()) {
+    filling_since_ = now;
+    if (!filling_.has_room()) filling_ = engine_.spare_batch();
+  }
   filling_.add(std::move(record));
   if (filling_.size() >= settings.batch_records || filling_.flat_bytes() >= settings.batch_bytes) {
     seal();

@@ -77,6 +77,8 @@ class ProducerLane final : public LaneUser {
   }
   [[nodiscard]] bool idle() const { return queue_.empty() && filling_.empty(); }
 
+  bool woken = false;  // the engine's: it stands among those that have something to do
+
   void on_message(const proto::DecodedMessage& message, Nanos now) override;
   void on_lane_end(transport::CloseCode code, bool lost, Nanos now) override;
 

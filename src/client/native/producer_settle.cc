@@ -143,6 +143,7 @@ void ProducerLane::finish_stored(ProducerBatch batch, std::uint64_t first_index,
                         .shard_created_second = shard_.created_second};
     engine_.finish(batch.pending[i].done, view.key.size() + view.data.size(), stored);
   }
+  engine_.keep_spare(std::move(batch));
 }
 
 void ProducerLane::finish_failed(ProducerBatch batch, ErrorCode code) {
