@@ -287,12 +287,13 @@ bool Keeper::wants_slot(const CellView& view) const {
 }
 
 // Of a journal without a free slot. Where making one has failed it is tried again, but puts are not to
-// wait for that.
+// wait for that. Of one that is not known yet: at the start, until the next second.
 bool Keeper::room_coming(const CellView& view) const {
+  if (!described_) return true;
   if (view.fullness.fenced) return false;
   if (view.slots_coming > 0) return true;
   if (view.recyclable > 0 && !snapshot_failed_) return true;
-  return described_ && may_grow(view) && !grow_failed_;
+  return may_grow(view) && !grow_failed_;
 }
 
 // The one with the fewest slots left goes first.
@@ -325,15 +326,18 @@ runtime::WorkCount Keeper::grow(Nanos now) {
     next_grow_ = now + options_.retry_nanos;
     return 1;
   }
-  disk_full_ = false;
-  grow_failed_ = false;
-  // Before puts have to wait for this slot: no bound but the disk's.
-  const bool urgent = view.fullness.slots_free + view.slots_coming < (slots_wanted(view) + 1) / 2;
+  // Before puts have to wait, be it for this slot or for the next cell's: no bound but the disk's.
+  const bool urgent = std::ranges::any_of(views_, [this](const CellView& other) {
+    return wants_slot(other) &&
+           other.fullness.slots_free + other.slots_coming < (slots_wanted(other) + 1) / 2;
+  });
   const std::uint64_t rate = std::max<std::uint64_t>(options_.grow_bytes_per_second, 1);
   const auto pause = static_cast<std::int64_t>(options_.grow_step_bytes *
                                                static_cast<std::uint64_t>(kNanosPerSecond) / rate);
   next_grow_ = now + (urgent ? 0 : pause);
   if (step->ready) {
+    disk_full_ = false;
+    grow_failed_ = false;
     ++view.slots_coming;
     loop_.spawn(add_slot(*growing_, *step));
     growing_.reset();

@@ -178,6 +178,28 @@ TEST_F(KeeperTest, HurriesBeforePutsMustWait) {
   EXPECT_GE(cells.cell(CellId(0)).slots_free, 5U) << "a bounded one takes half a minute a slot";
 }
 
+TEST_F(KeeperTest, HurriesWithASlotThatAnotherCellWaitsBehind) {
+  options.grow_bytes_per_second = kMiB;
+  cells.cell(CellId(0)).slots_free = 2;
+  start();
+  pass(3'000);
+  ASSERT_EQ(store->growing, CellId(0));
+  cells.cell(CellId(1)).slots_free = 0;
+  pass(3'000);
+  EXPECT_GE(cells.cell(CellId(1)).slots_free, 2U);
+}
+
+TEST_F(KeeperTest, LetsPutsWaitUntilTheFirstLook) {
+  options.size_max = 8 * kSlot;
+  cells.cell(CellId(0)).slots_free = 0;
+  cells.cell(CellId(0)).slots_total = 4;
+  start();
+  pass(100);
+  EXPECT_TRUE(cells.cell(CellId(0)).room_coming);
+  pass(2'000);
+  EXPECT_FALSE(cells.cell(CellId(0)).room_coming) << "it has all that it may";
+}
+
 TEST_F(KeeperTest, TellsCellsWhetherRoomIsComing) {
   options.size_max = 8 * kSlot;
   start();
