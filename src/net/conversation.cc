@@ -38,7 +38,10 @@ Conversation::Conversation(NativeShared& shared, const Peer::Parts& parts, env::
 }
 
 // Operations are under way only where the whole server ends: then nobody comes back to this.
-Conversation::~Conversation() { end_lanes(); }
+Conversation::~Conversation() {
+  end_lanes();
+  shared_.lanes -= lanes_counted_;
+}
 
 void Conversation::serve(Nanos now) {
   if (changes_untold_) on_new_map(now);
@@ -50,6 +53,18 @@ void Conversation::serve(Nanos now) {
     }
   } while (!held() && peer_.more(now));
   peer_.pump(now, !held());
+  count_lanes();
+}
+
+void Conversation::count_lanes() {
+  const std::size_t open = peer_.session().open() ? peer_.session().lanes() : 0;
+  shared_.lanes = shared_.lanes - lanes_counted_ + open;
+  lanes_counted_ = open;
+}
+
+bool Conversation::one_too_many() {
+  count_lanes();
+  return shared_.lanes > shared_.options.lanes_max && lanes_counted_ > shared_.options.lanes_always;
 }
 
 // That it has closed is always heard.
@@ -84,6 +99,7 @@ void Conversation::tick(Nanos now) {
 void Conversation::on_closed() {
   peer_.on_closed();
   end_lanes();
+  count_lanes();
 }
 
 void Conversation::stop() {
@@ -133,7 +149,9 @@ void Conversation::on_lane(transport::IncomingMessage& incoming,
                            const proto::DecodedMessage& message, bool opened, Nanos now) {
   const std::uint32_t lane = incoming.lane;
   bool taken = false;
-  if (message.header.kind == MessageKind::kOpenPut && opened) {
+  if (opened && one_too_many()) {
+    peer_.session().reset(lane, CloseCode::kOverloaded, "too many lanes are open");
+  } else if (message.header.kind == MessageKind::kOpenPut && opened) {
     taken = open_put(incoming, message, now);
   } else if (message.header.kind == MessageKind::kPut) {
     taken = put(incoming, message, now);

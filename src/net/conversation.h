@@ -38,6 +38,9 @@ struct NativeOptions {
   std::int64_t put_deadline_nanos = 5 * kNanosPerSecond;
   std::int64_t clock_skew_ms = 300'000;  // of a Hello
   std::uint32_t sessions_max = 1024;
+  // Of all sessions: where there are as many, a session gets no more than the first few.
+  std::uint32_t lanes_max = 32'768;
+  std::uint32_t lanes_always = 64;
   std::uint64_t staging_bytes = 64 * kMiB;  // messages that come in
   // Batches on their way out. Who meets one that never has room waits for ever, and all behind him.
   std::uint64_t delivery_bytes = 32 * kMiB;
@@ -81,6 +84,7 @@ struct NativeShared {
   proto::Sha256 hash;
   std::vector<proto::RecordResult> results;  // of one answer
   std::uint64_t next_session = 1;
+  std::size_t lanes = 0;  // open, of all conversations
   WallMillis wall;
   bool stopping = false;
 };
@@ -205,6 +209,9 @@ class Conversation {
   void reply(std::uint32_t lane, Answer& answer);
   void fail(std::uint32_t lane, std::uint64_t request, const Failing& failing);
   void violate(transport::CloseCode code, std::string_view rule);
+  void count_lanes();
+  // Of the lane that has just been opened.
+  [[nodiscard]] bool one_too_many();
   // Null where it has been deleted, if another has its name meanwhile, too.
   [[nodiscard]] const route::StreamRoute* find(const std::string& name, StreamUid uid) const;
   [[nodiscard]] std::uint64_t epoch() const { return shared_.data.routes()->epoch; }
@@ -216,6 +223,7 @@ class Conversation {
   bool changes_untold_ = false;
   std::size_t under_way_ = 0;  // operations that hold on to this
   Lanes lanes_;
+  std::size_t lanes_counted_ = 0;  // its part of `NativeShared::lanes`
   // Streams whose maps it has asked for, as it was told of them last; null: that there is none.
   std::string access_key_;  // whose owner has greeted
   std::unordered_map<std::string, std::shared_ptr<const route::StreamRoute>> known_;

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/buffer_pool.h"
 #include "http/options.h"
+#include "net/conversation.h"
 #include "shard/producers.h"
 #include "storage/append_limits.h"
 #include "storage/frame_ring.h"
@@ -22,6 +23,7 @@ constexpr std::uint64_t kShardBytes = 1 * kKiB;  // measured: bench/results, mem
 constexpr std::uint64_t kConnectionBytes = 124 * kKiB;
 // Under TLS: frames that came in 64 KiB, ciphertext 32, OpenSSL's own 47, output 16.
 constexpr std::uint64_t kSessionBytes = 160 * kKiB;
+constexpr std::uint64_t kLaneBytes = 640;           // both tables' part included
 constexpr std::uint64_t kNativeMemory = 48 * kMiB;  // of each kind; a message has up to 16
 // Every session has its first credit as long as it is open; beside that, two of the largest messages may come in.
 std::uint64_t staging_bytes(std::uint64_t sessions) {
@@ -80,6 +82,8 @@ std::expected<MemoryPlan, MemoryShortage> plan_memory(const Config& config, std:
   const std::uint64_t sessions = native ? config.sessions_max : 0;
   plan.staging_bytes = native ? staging_bytes(sessions) : 0;
   plan.delivery_bytes = native ? kNativeMemory : 0;
+  const net::NativeOptions bounds;
+  const std::uint64_t lanes = native ? bounds.lanes_max + bounds.lanes_always * sessions : 0;
   const auto fill = [&] {
     plan.terms = {
         {"blocks in flight and tail window, a cell", plan.tail_bytes, cells},
@@ -94,6 +98,7 @@ std::expected<MemoryPlan, MemoryShortage> plan_memory(const Config& config, std:
         {"native messages that come in, a core", plan.staging_bytes, cores},
         {"native deliveries, a core", plan.delivery_bytes, cores},
         {"native sessions, a core", kSessionBytes * sessions, cores},
+        {"native lanes, a core", kLaneBytes * lanes, cores},
         {"pieces of puts under way, a core", kParcels, cores},
         {"shards", kShardBytes, config.shards_max},
     };

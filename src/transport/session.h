@@ -40,7 +40,7 @@ struct SessionOptions {
   std::uint32_t control_waiting_max = 256;        // on lane 0: messages that were not released
   std::uint32_t control_bytes_max = 128 * kKiB;   // their sizes: beyond it nothing more is read
   std::uint32_t frame_payload_max = 64 * kKiB;    // that we take
-  std::uint32_t lanes_max = 1024;
+  std::uint32_t lanes_max = 8192;
   std::uint64_t first_credit = 64 * kKiB;  // that we grant at first
   std::int64_t preface_nanos = 10 * kNanosPerSecond;
   std::int64_t stall_nanos = 10 * kNanosPerSecond;  // for 64 KiB of a message
@@ -83,7 +83,7 @@ struct LaneOptions {
 struct SessionLimits {
   std::uint64_t credit = 0;  // absolute
   std::uint32_t message_max = 16 * kMiB;
-  std::uint32_t lanes_max = 1024;
+  std::uint32_t lanes_max = 8192;
 };
 
 enum class SessionEventKind : std::uint8_t {

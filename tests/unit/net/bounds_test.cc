@@ -100,6 +100,28 @@ TEST(Bounds, MoreLanesThanAllowedClose) {
   EXPECT_TRUE(client.told.starts_with("closed kTooLarge")) << client.told;
 }
 
+TEST(Bounds, LanesOfAllSessionsAreBounded) {
+  net::NativeOptions options;
+  options.lanes_max = 6;
+  options.lanes_always = 2;
+  NativeHarness server(options);
+  server.data.add_stream("s", 1);
+  NativeClient greedy(server);
+  greedy.greet();
+  for (int i = 0; i < 6; ++i) static_cast<void>(greedy.put_lane("s", 0));
+  const std::uint32_t seventh = greedy.session().open_lane({});
+  greedy.open_put(seventh, "s", 0);
+  greedy.carry();
+  EXPECT_TRUE(greedy.told.starts_with("reset 7 kOverloaded")) << greedy.told;
+  NativeClient modest(server);
+  modest.greet();
+  for (int i = 0; i < 2; ++i) static_cast<void>(modest.put_lane("s", 0));
+  // Whoever goes leaves them to others.
+  greedy.session().close(transport::CloseCode::kDone, "");
+  greedy.carry();
+  for (int i = 0; i < 4; ++i) static_cast<void>(modest.put_lane("s", 0));
+}
+
 // One that asks on and takes nothing: sooner or later nothing more is read of it.
 template <class Ask>
 void expect_held_up(NativeHarness& server, NativeClient& client, Ask ask) {

@@ -235,7 +235,7 @@ TEST(SessionLife, ResetsThatAreNotTakenAreBounded) {
   Server server;
   Raw r;
   server.says(r.preface());
-  for (std::uint32_t lane = 1; lane <= 2000 && server.session().open(); ++lane) {
+  for (std::uint32_t lane = 1; lane <= 20'000 && server.session().open(); ++lane) {
     server.says(r.message(lane, 0, 8));
     server.side->release_all();
     if (server.session().has_lane(lane)) server.session().reset(lane, CloseCode::kGone, "");
