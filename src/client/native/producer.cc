@@ -44,8 +44,8 @@ ProducerSettings settings_of(const std::string& stream, const ProducerOptions& o
 // Records wait in the box until the thread's next turn, their bytes one behind the other.
 struct Producer::Impl final : client::native::Agent {
   struct Boxed {
-    std::uint16_t key_bytes = 0;
     std::uint32_t data_bytes = 0;
+    std::uint16_t key_bytes = 0;
     std::uint16_t flags = 0;
     base::HashKey hash;
     PutDone done;
@@ -89,14 +89,18 @@ struct Producer::Impl final : client::native::Agent {
                          deadline,
                          std::move(record.done)});
       at += record.key_bytes + record.data_bytes;
+      if (records.size() == ProducerEngine::kHashedTogether) take(now);
     }
-    if (!records.empty()) engine->put(records, now);
+    take(now);
     engine->tick(now);
     if (std::exchange(flush_due, false)) engine->flush(now);
     turns.records.clear();
     turns.bytes.clear();
-    records.clear();
     publish();
+  }
+  void take(Nanos now) {
+    engine->put(records, now);
+    records.clear();
   }
   [[nodiscard]] Nanos next_deadline() const override { return engine->next_deadline(); }
   void stop() override {

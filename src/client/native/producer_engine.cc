@@ -70,7 +70,6 @@ void ProducerEngine::put(std::span<NewRecord> records, Nanos now) {
     }
     records = records.subspan(count);
   }
-  settle(now);
 }
 
 // Works out those that are not explicit.
@@ -171,6 +170,19 @@ void ProducerEngine::on_no_map(ErrorCode why, Nanos now) {
 
 void ProducerEngine::need_newer_map(Nanos now) {
   if (map_ != nullptr) need_map(map_->epoch + 1, now);
+}
+
+bool ProducerEngine::free_lane(Nanos now) {
+  if (now < none_to_free_) return false;
+  auto at = lanes_.upper_bound(rested_);
+  for (std::size_t i = 0; i < lanes_.size(); ++i, ++at) {
+    if (at == lanes_.end()) at = lanes_.begin();
+    if (!at->second->rest()) continue;
+    rested_ = at->first;
+    return true;
+  }
+  none_to_free_ = now + kLookAgainNanos;
+  return false;
 }
 
 // The stream that they write to is no more: nobody will say what became of what is in doubt.

@@ -40,8 +40,9 @@ class ProducerEngine final : public LinkUser, public MapUser {
   ProducerEngine(const ProducerEngine&) = delete;
   ProducerEngine& operator=(const ProducerEngine&) = delete;
 
-  // Takes records; where `view.flags` does not say that the hash is explicit, it is worked out. REQUIRES: keys and
-  // data of sizes that a batch may have.
+  // Puts records into batches, which leave with the next `tick`. Where `view.flags` does not say that the hash is
+  // explicit, it is worked out, for so many records at once. REQUIRES: keys and data of sizes that a batch may have.
+  static constexpr std::size_t kHashedTogether = 64;
   void put(std::span<NewRecord> records, Nanos now);
   // What lingers goes now.
   void flush(Nanos now);
@@ -68,14 +69,16 @@ class ProducerEngine final : public LinkUser, public MapUser {
   void wake(ProducerLane& lane);
   void need_map(std::uint64_t epoch, Nanos now) { maps_.need(settings_.stream, epoch, now); }
   void need_newer_map(Nanos now);
+  // A session has a bounded number of lanes: one that has nothing to send gives way.
+  [[nodiscard]] bool free_lane(Nanos now);
   void fence(Nanos now);
   // What a record hears whose deadline passes before it is sent.
   [[nodiscard]] ErrorCode expiry() const { return expiry_; }
 
  private:
-  static constexpr std::size_t kHashedTogether = 64;
   static constexpr std::size_t kSpareBytesMax = 4 * kMiB;  // of all, where a batch is not larger
   static constexpr std::size_t kSparesMax = 256;
+  static constexpr std::int64_t kLookAgainNanos = 10 * kNanosPerMilli;
 
   static void hash(std::span<NewRecord> records);
   void route(NewRecord&& record, Nanos now);
@@ -103,6 +106,8 @@ class ProducerEngine final : public LinkUser, public MapUser {
   // No lane is due earlier; later, perhaps. So not every turn asks every lane.
   Nanos lanes_due_{INT64_MAX};
   std::vector<ProducerBatch> spares_;
+  ShardNumber rested_;      // whose lane was the last to give way
+  Nanos none_to_free_;      // no lane will be before
   ProducerBatch unrouted_;  // no shard is known for them yet
   std::optional<ErrorCode> failed_;
   ErrorCode expiry_ = ErrorCode::kDeadline;

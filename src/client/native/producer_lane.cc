@@ -57,7 +57,9 @@ void ProducerLane::open(Nanos now) {
   Link& link = engine_.link();
   if (!link.open()) return;
   if (doubt_from(0) && now >= ended_ + kRememberedNanos) become_another();
-  lane_ = link.open_lane({.priority = transport::Priority::kPut}, *this);
+  const transport::LaneOptions options{.priority = transport::Priority::kPut};
+  lane_ = link.open_lane(options, *this);
+  if (lane_ == 0 && engine_.free_lane(now)) lane_ = link.open_lane(options, *this);
   if (lane_ == 0) {
     not_before_ = now + kRetryNanos;
     return;
@@ -77,6 +79,12 @@ void ProducerLane::leave() {
   if (state_ != State::kClosed) engine_.link().reset_lane(lane_);
   state_ = State::kClosed;
   lane_ = 0;
+}
+
+bool ProducerLane::rest() {
+  if (state_ != State::kOpen || !idle() || resolving_) return false;
+  leave();
+  return true;
 }
 
 bool ProducerLane::wants_epoch(const ProducerBatch& batch) const {

@@ -61,6 +61,9 @@ class ProducerLane final : public LaneUser {
   Nanos expire(Nanos now);
   [[nodiscard]] Nanos next_deadline() const;
 
+  // Ends its lane until there is something to send. False: it has none, or needs it.
+  [[nodiscard]] bool rest();
+
   // The map says that the shard takes nothing any more.
   void on_shard_closed(Nanos now);
   // Of a shard that is closed: all that may be stored is known.

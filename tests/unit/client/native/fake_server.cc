@@ -319,7 +319,8 @@ void FakeConnection::hello(const proto::DecodedMessage& message) {
   greeted_ = true;
   flatbuffers::FlatBufferBuilder table;
   const auto name = table.CreateString("fake");
-  table.Finish(proto::CreateWelcome(table, 1, 1, name, 0, 16 * kMiB, 1024, 64 * kKiB, 60'000, 0));
+  table.Finish(proto::CreateWelcome(table, 1, 1, name, 0, 16 * kMiB, server_.lanes_max, 64 * kKiB,
+                                    60'000, 0));
   reply(0, MessageKind::kWelcome, message.header.request, table);
 }
 

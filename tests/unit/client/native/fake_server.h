@@ -89,6 +89,7 @@ class FakeServer {
   std::uint64_t epoch = 1;
   std::uint32_t shards_per_map = 2;  // so that maps come in pages
   std::int64_t wall_ms = 1'700'000'000'000;
+  std::uint32_t lanes_max = 1024;
   std::size_t delivery_records = 1'000'000;  // of one Delivery
 
   bool tells = true;  // clients of a new epoch; otherwise it is as if that were on its way for long

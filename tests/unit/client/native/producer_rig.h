@@ -51,6 +51,7 @@ class ProducerRig : public Rig {
                      [this, name](const Result<Stored>& result) { told(name, result); }});
     }
     engine->put(all, now());
+    engine->tick(now());
   }
   void put(const std::string& key, const std::string& data) { put({{key, data}}); }
   // "stored", the error, or "nothing"; twice told is an error of its own.

@@ -45,6 +45,18 @@ TEST(Producer, KeysGoToTheShardsThatTakeThem) {
   }
 }
 
+TEST(Producer, LanesThatAreIdleGiveWay) {
+  ProducerRig rig;
+  rig.server.lanes_max = 3;
+  rig.begin_with(20);
+  for (int i = 0; i < 200; ++i) rig.put("key " + std::to_string(i), std::to_string(i));
+  rig.run(2'000);
+  EXPECT_EQ(rig.buffered, 0U);
+  EXPECT_EQ(rig.server.streams.at("s").all().size(), 200U);
+  // Each for as long as it has something to send, not for a batch.
+  EXPECT_LE(rig.engine->counters().lanes_opened, 60U);
+}
+
 TEST(Producer, ABatchGoesWhenItIsFullOrOldOrFlushed) {
   ProducerSettings settings = ProducerRig::quick();
   settings.batch_records = 3;
