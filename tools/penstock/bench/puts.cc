@@ -44,6 +44,7 @@ Attempt<ScratchStream> ScratchStream::make(Target& target, const std::string& gi
   if (!given.empty()) return ScratchStream(nullptr, given);
   ScratchStream stream(&target, fmt::format("bench-{:08x}", run));
   if (auto made = target.make_stream(stream.name_, shards); !made) {
+    static_cast<void>(target.remove_stream(stream.name_));  // it may be there all the same
     stream.target_ = nullptr;
     return std::unexpected(std::move(made.error()));
   }
