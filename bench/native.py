@@ -7,7 +7,7 @@ DATA_DIR: an empty place on a real file system with 60 GB free. penstockd has on
 the limits off; `penstock bench` is on the last CPU. Each row is a run of its own, with a daemon of its own, and
 what a row compares alternates within its rounds. Writes bench/results/native-ROW.json.
 
-Rows: put, redis-100, redis-1024, shards, fanout, catchup, latency, tls. redis needs redis-server.
+Rows: put, redis-100, redis-1024, shards, shards-single, fanout, catchup, latency, tls. redis needs redis-server.
 """
 import argparse
 import json
@@ -22,6 +22,8 @@ from support import measure, server
 DEPTH, BLOCK = 4, 1 << 20  # the journal's: blocks in flight, and what it fills them up to under this load
 CLIENT = ("taskset", "-c", str(os.cpu_count() - 1))
 REDIS_PORT = 7479
+# A producer has eight batches of a shard under way: half a MiB of one shard, which is less than fills the drive.
+SHARDS = 16
 
 
 class Site:
@@ -104,20 +106,20 @@ def fio(file, mib):
 
 
 def put(options, data):
-    """1 KiB records in batches of 64 KiB, against what fio writes."""
+    """1 KiB records in batches of 64 KiB for each of 16 shards, against what fio writes."""
     file, mib = data / "fio", 2048
     subprocess.run(["dd", "if=/dev/zero", f"of={file}", "bs=1M", f"count={mib}", "oflag=direct", "conv=fsync"],
                    check=True, capture_output=True)
     with Site(options, data, journal_mib=24 * 1024) as site:
         rounds, kept, quiet = rounds_of(options, {
-            "fio": lambda: fio(file, mib), "put": lambda: site.arm("--explicit-hash")})
+            "fio": lambda: fio(file, mib), "put": lambda: site.arm("--explicit-hash", "--shards", SHARDS)})
     row(options, "put", kept, quiet, rounds,
         {"payload_to_fio": (lambda line: line["put"]["bytes_per_s"] / line["fio"]["bytes_per_s"], 0.80, True)},
-        record_bytes=1024, batch_bytes=65536, shards=1, fio_block_bytes=BLOCK, depth=DEPTH)
+        record_bytes=1024, batch_bytes=65536, shards=SHARDS, fio_block_bytes=BLOCK, depth=DEPTH)
 
 
-def redis(options, data, record, target):
-    """The same records in flight, to Redis Streams that are flushed before each answer."""
+def redis(options, data, record, shards, target):
+    """The same records in flight, to as many Redis Streams, which are flushed before each answer."""
     directory = data / "redis"
     directory.mkdir()
     process = subprocess.Popen(
@@ -126,7 +128,7 @@ def redis(options, data, record, target):
     try:
         time.sleep(1)
         with Site(options, data, journal_mib=16 * 1024) as site:
-            result = site.bench("put", "--record", record, "--in-flight", 4096, "--against",
+            result = site.bench("put", "--record", record, "--shards", shards, "--in-flight", 16384, "--against",
                                 f"redis://127.0.0.1:{REDIS_PORT}", rounds=options.rounds)
     finally:
         process.terminate()
@@ -138,14 +140,26 @@ def redis(options, data, record, target):
 
 
 def shards(options, data):
-    """4,096 shards against 1, with batches that are full."""
+    """4,096 shards against 1, with batches that are full at either."""
     with Site(options, data, journal_mib=24 * 1024) as site:
-        result = site.bench("shards", "--shards", 4096, "--producers", 4, "--keys", 20_000, "--linger", 200_000,
-                            "--in-flight", 1 << 18, "--batch", 16384, rounds=options.rounds)
+        result = site.bench("shards", "--shards", 4096, "--keys", 40_000, "--linger", 200_000, "--in-flight", 1 << 17,
+                            "--batch", 16384, rounds=options.rounds)
     one, many = result["arms"]
     whole(options, "shards", result,
           {"throughput_4096_to_1": (lambda arms: arms[many]["records_per_s"] / arms[one]["records_per_s"], 0.95, True),
            "p99_4096_to_1": (lambda arms: arms[many]["p99_us"] / arms[one]["p99_us"], 1.2, False)})
+
+
+def shards_single(options, data):
+    """A record a batch to each of 4,096 shards, against full batches to 16."""
+    with Site(options, data, journal_mib=24 * 1024) as site:
+        rounds, kept, quiet = rounds_of(options, {
+            "full": lambda: site.arm("--explicit-hash", "--shards", SHARDS),
+            "single": lambda: site.arm("--explicit-hash", "--shards", 4096, "--keys", 40_000, "--batch", 1100,
+                                       "--linger", 0)})
+    row(options, "shards-single", kept, quiet, rounds,
+        {"single_to_full": (lambda line: line["single"]["records_per_s"] / line["full"]["records_per_s"], 0.5, True)},
+        record_bytes=1024)
 
 
 def fanout(options, data):
@@ -188,8 +202,8 @@ def tls(options, data):
         record_bytes=1024, batch_bytes=65536, shards=1)
 
 
-ROWS = {"put": put, "redis-100": lambda options, data: redis(options, data, 100, 20),
-        "redis-1024": lambda options, data: redis(options, data, 1024, 10), "shards": shards, "fanout": fanout,
+ROWS = {"put": put, "redis-100": lambda options, data: redis(options, data, 100, 4, 20),
+        "redis-1024": lambda options, data: redis(options, data, 1024, SHARDS, 10), "shards": shards, "shards-single": shards_single, "fanout": fanout,
         "catchup": catchup, "latency": latency, "tls": tls}
 
 
