@@ -33,7 +33,7 @@ namespace penstock {
 
 struct ProducerOptions {
   // A batch goes when it has so many bytes (at most 16 MiB - 128) or records (at most 10,000), or is so old;
-  // 0: at once.
+  // 0: at once, or within a millisecond where many come.
   std::uint32_t batch_bytes = 64 * kKiB;
   std::uint32_t batch_records = 10'000;
   std::chrono::microseconds linger{2'000};

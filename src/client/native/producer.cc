@@ -53,10 +53,13 @@ struct Producer::Impl final : client::native::Agent {
   struct Box {
     std::vector<Boxed> records;
     std::vector<std::byte> bytes;
+    Nanos since;  // when the first of them came
   };
   // Who may wait lets the thread take these first: so much stays in the caches of both.
   static constexpr std::size_t kBoxBytes = 1 * kMiB;
   static constexpr std::size_t kBoxRecords = 8192;
+  static constexpr std::int64_t kPatienceNanos = kNanosPerMilli;
+  static constexpr std::int64_t kPauseNanos = 50'000;
 
   Impl(std::shared_ptr<Client> the_client, std::shared_ptr<Client::Impl> the_thread,
        const std::string& stream, const ProducerOptions& options)
@@ -75,11 +78,11 @@ struct Producer::Impl final : client::native::Agent {
     {
       const std::lock_guard lock(mutex);
       std::swap(box, turns);
-      boxed = false;
+      called = false;
       room.notify_all();
     }
     std::size_t at = 0;
-    const Nanos deadline = now + settings.deadline_nanos;
+    const Nanos deadline = turns.since + settings.deadline_nanos;
     for (Boxed& record : turns.records) {
       const std::byte* key = turns.bytes.data() + at;
       records.push_back({{.key = {reinterpret_cast<const char*>(key), record.key_bytes},
@@ -89,20 +92,22 @@ struct Producer::Impl final : client::native::Agent {
                          deadline,
                          std::move(record.done)});
       at += record.key_bytes + record.data_bytes;
-      if (records.size() == ProducerEngine::kHashedTogether) take(now);
+      if (records.size() == ProducerEngine::kHashedTogether) take();
     }
-    take(now);
+    take();
     engine->tick(now);
     if (std::exchange(flush_due, false)) engine->flush(now);
     turns.records.clear();
     turns.bytes.clear();
-    publish();
+    publish(now);
   }
-  void take(Nanos now) {
-    engine->put(records, now);
+  void take() {
+    engine->put(records, turns.since);
     records.clear();
   }
-  [[nodiscard]] Nanos next_deadline() const override { return engine->next_deadline(); }
+  [[nodiscard]] Nanos next_deadline() const override {
+    return std::min(looks, engine->next_deadline());
+  }
   void stop() override {
     if (engine == nullptr) return;
     {
@@ -111,13 +116,18 @@ struct Producer::Impl final : client::native::Agent {
     }
     tick(thread->clock.now());
     engine->stop(ErrorCode::kStopping);
-    publish();
+    publish(thread->clock.now());
     engine.reset();
   }
   // What has changed in this turn is seen by others.
-  void publish() {
+  void publish(Nanos now) {
     const std::lock_guard lock(mutex);
     counters = engine->counters();
+    looked = now;
+    looks = engine->next_deadline();
+    if (engine->under_way() > 0) looks = std::min(looks, now + patience());
+    // Who put these has relied on this turn.
+    if (!box.records.empty()) looks = std::min(looks, box.since + settings.linger_nanos);
     buffered -= std::exchange(released, 0);
     room.notify_all();
   }
@@ -144,6 +154,7 @@ struct Producer::Impl final : client::native::Agent {
       return fail(ErrorCode::kOverloaded);
     }
     if (stopped) return fail(ErrorCode::kStopping);
+    if (box.records.empty()) box.since = client::native::SystemClock().now();
     Boxed record;
     record.key_bytes = static_cast<std::uint16_t>(key.size());
     record.data_bytes = static_cast<std::uint32_t>(data.size());
@@ -157,10 +168,25 @@ struct Producer::Impl final : client::native::Agent {
     box.bytes.insert(box.bytes.end(), data.begin(), data.end());
     box.records.push_back(std::move(record));
     buffered += cost;
-    const bool first = !std::exchange(boxed, true);
+    const bool call = !called && wants_call();
+    called = called || call;
     lock.unlock();
-    if (first) thread->wake();
+    if (call) thread->wake();
     return {};
+  }
+  // A call costs as much as fifty records. So the thread is called when a batch is full, and where it would not look
+  // soon enough by itself: it looks when something that lingers is due, when answers come, and where they are awaited
+  // once in `patience`.
+  [[nodiscard]] std::int64_t patience() const {
+    return std::max(settings.linger_nanos, kPatienceNanos);
+  }
+  [[nodiscard]] bool wants_call() const {
+    const bool full =
+        box.bytes.size() >= std::min<std::size_t>(settings.batch_bytes, kBoxBytes) ||
+        box.records.size() >= std::min<std::size_t>(settings.batch_records, kBoxRecords);
+    if (full || looks > box.since + patience()) return true;
+    return settings.linger_nanos < kPatienceNanos &&
+           client::native::SystemClock().now() >= looked + kPauseNanos;
   }
   void flush() {
     if (!thread->post([this](Nanos) { flush_due = true; })) return;
@@ -183,7 +209,9 @@ struct Producer::Impl final : client::native::Agent {
   std::mutex mutex;  // of what follows
   std::condition_variable room;
   Box box;
-  bool boxed = false;  // the thread has been woken for it
+  bool called = false;     // the thread has been, for the box
+  Nanos looked;            // when the thread did last
+  Nanos looks{INT64_MAX};  // the latest time when it does next
   bool stopped = false;
   std::uint64_t buffered = 0;
   ProducerCounters counters;

@@ -68,7 +68,7 @@ void ProducerLane::on_lane_end(CloseCode code, bool lost, Nanos now) {
   for (ProducerBatch& batch : queue_) {
     if (std::exchange(batch.request, 0) != 0) batch.in_doubt = true;
   }
-  under_way_ = 0;
+  set_under_way(0);
   halted_ = reopen_ = false;  // opening settles what there is to settle
   if (forgotten_) become_another();
   if (!lost) {
@@ -146,7 +146,7 @@ void ProducerLane::on_refused(std::size_t at, const proto::DecodedMessage& messa
   const auto code = static_cast<ErrorCode>(failure.code());
   ProducerBatch& batch = queue_[at];
   batch.request = 0;
-  --under_way_;
+  set_under_way(under_way_ - 1);
   halted_ = true;
   ++(code == ErrorCode::kThrottled ? engine_.counters().batches_throttled
                                    : engine_.counters().batches_refused);

@@ -59,14 +59,14 @@ void ProducerEngine::finish(PutDone& done, std::size_t bytes, const Result<Store
 
 // --- In -------------------------------------------------------------------------------------------
 
-void ProducerEngine::put(std::span<NewRecord> records, Nanos now) {
+void ProducerEngine::put(std::span<NewRecord> records, Nanos since) {
   counters_.records_put += records.size();
   while (!records.empty()) {
     const std::size_t count = std::min(records.size(), kHashedTogether);
     hash(records.first(count));
     for (NewRecord& record : records.first(count)) {
       next_expiry_ = std::min(next_expiry_, record.deadline);
-      route(std::move(record), now);
+      route(std::move(record), since);
     }
     records = records.subspan(count);
   }

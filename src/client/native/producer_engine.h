@@ -41,9 +41,10 @@ class ProducerEngine final : public LinkUser, public MapUser {
   ProducerEngine& operator=(const ProducerEngine&) = delete;
 
   // Puts records into batches, which leave with the next `tick`. Where `view.flags` does not say that the hash is
-  // explicit, it is worked out, for so many records at once. REQUIRES: keys and data of sizes that a batch may have.
+  // explicit, it is worked out, for so many records at once. They linger from
+  // `since` on. REQUIRES: keys and data of sizes that a batch may have.
   static constexpr std::size_t kHashedTogether = 64;
-  void put(std::span<NewRecord> records, Nanos now);
+  void put(std::span<NewRecord> records, Nanos since);
   // What lingers goes now.
   void flush(Nanos now);
   void tick(Nanos now);
@@ -51,6 +52,8 @@ class ProducerEngine final : public LinkUser, public MapUser {
   // Every record has its result now.
   void stop(ErrorCode not_sent);
   [[nodiscard]] std::size_t lanes() const { return lanes_.size(); }
+  // Of all lanes: batches whose answers will come.
+  [[nodiscard]] std::size_t under_way() const { return under_way_; }
   [[nodiscard]] ProducerCounters& counters() { return counters_; }
 
   void on_open(Nanos now) override;
@@ -67,6 +70,9 @@ class ProducerEngine final : public LinkUser, public MapUser {
   void finish(PutDone& done, std::size_t bytes, const Result<Stored>& result);
   // It has something to do at the end of this turn.
   void wake(ProducerLane& lane);
+  void note_under_way(std::size_t before, std::size_t after) {
+    under_way_ = under_way_ - before + after;
+  }
   void need_map(std::uint64_t epoch, Nanos now) { maps_.need(settings_.stream, epoch, now); }
   void need_newer_map(Nanos now);
   // A session has a bounded number of lanes: one that has nothing to send gives way.
@@ -106,6 +112,7 @@ class ProducerEngine final : public LinkUser, public MapUser {
   // No lane is due earlier; later, perhaps. So not every turn asks every lane.
   Nanos lanes_due_{INT64_MAX};
   std::vector<ProducerBatch> spares_;
+  std::size_t under_way_ = 0;
   ShardNumber rested_;      // whose lane was the last to give way
   Nanos none_to_free_;      // no lane will be before
   ProducerBatch unrouted_;  // no shard is known for them yet

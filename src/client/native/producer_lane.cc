@@ -15,7 +15,15 @@ ProducerLane::ProducerLane(ProducerEngine& engine, const route::ShardRoute& shar
                            std::uint64_t producer)
     : engine_(engine), shard_(shard), stream_(stream), producer_(producer) {}
 
-ProducerLane::~ProducerLane() { leave(); }
+ProducerLane::~ProducerLane() {
+  set_under_way(0);
+  leave();
+}
+
+void ProducerLane::set_under_way(std::size_t count) {
+  engine_.note_under_way(under_way_, count);
+  under_way_ = count;
+}
 
 void ProducerLane::append(NewRecord&& record, Nanos now) {
   const ProducerSettings& settings = engine_.settings();
@@ -118,7 +126,7 @@ void ProducerLane::send_more(Nanos now) {
     if (batch.sequence == 0) batch.sequence = next_sequence_++;
     batch.request = engine_.link().next_request();
     has_sent_ = true;
-    ++under_way_;
+    set_under_way(under_way_ + 1);
     ++engine_.counters().batches_sent;
     engine_.link().send(
         lane_, {.kind = MessageKind::kPut, .request = batch.request, .sequence = batch.sequence},

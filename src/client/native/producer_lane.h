@@ -95,6 +95,7 @@ class ProducerLane final : public LaneUser {
   void open(Nanos now);
   void leave();
   void seal();
+  void set_under_way(std::size_t count);
   void send_more(Nanos now);
   [[nodiscard]] bool filling_due(Nanos now) const;
   [[nodiscard]] bool window_is_full() const;
@@ -135,8 +136,8 @@ class ProducerLane final : public LaneUser {
   ProducerBatch filling_;
   Nanos filling_since_;
   bool flushing_ = false;
-  std::size_t under_way_ = 0;
-  std::uint32_t stored_ = 0;  // highest sequence known to be stored in this epoch
+  std::size_t under_way_ = 0;  // changed by set_under_way alone
+  std::uint32_t stored_ = 0;   // highest sequence known to be stored in this epoch
   std::uint32_t next_sequence_ = 1;
 
   bool halted_ = false;

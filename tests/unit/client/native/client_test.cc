@@ -8,8 +8,10 @@
 #include "tests/support/test_certificate.h"
 #include "tests/unit/client/native/loopback.h"
 
+#include <chrono>
 #include <cstdio>
 #include <fstream>
+#include <future>
 #include <map>
 
 namespace penstock {
@@ -153,6 +155,60 @@ TEST(Client, PutWaitsForRoomAndTryPutDoesNot) {
   ASSERT_TRUE(stored);
   EXPECT_EQ(stored->index, RecordIndex(2));
   EXPECT_EQ(stored->sequence_number().size(), 56U);
+}
+
+// A record that nobody calls the thread for would wait for its linger, or for ever: then this does not end.
+TEST(Client, CallsItsThreadForWhatMustNotWait) {
+  Loopback loopback;
+  loopback.with([](FakeServer& server) { server.create("s", 3); });
+  const auto client = Client::connect(options_for(loopback));
+  ASSERT_TRUE(client);
+  ProducerOptions at_once;
+  at_once.linger = std::chrono::microseconds(0);
+  ProducerOptions soon;
+  soon.linger = std::chrono::microseconds(100);
+  ProducerOptions full_by_records;
+  full_by_records.linger = std::chrono::hours(1);
+  full_by_records.batch_records = 1;
+  ProducerOptions full_by_bytes = full_by_records;
+  full_by_bytes.batch_records = 1'000;
+  full_by_bytes.batch_bytes = 64;
+  for (const ProducerOptions& options : {at_once, soon, full_by_records, full_by_bytes}) {
+    const auto producer = (*client)->producer("s", options);
+    const std::string data(64, 'x');
+    for (int i = 0; i < 300; ++i) {
+      EXPECT_TRUE(producer->put("key " + std::to_string(i), bytes(data)).get());
+    }
+    // Some with answers under way, some without.
+    std::vector<std::future<Result<Stored>>> results;
+    for (int i = 0; i < 300; ++i) {
+      results.push_back(producer->put("key " + std::to_string(i), bytes(data)));
+      if (i % 7 == 0) std::this_thread::sleep_for(std::chrono::microseconds(i));
+      if (i % 3 == 0) results.back().wait();
+    }
+    for (auto& result : results) EXPECT_TRUE(result.get());
+  }
+}
+
+// Batches that are larger than what the box takes before the thread has looked.
+TEST(Client, FillsLargeBatchesThatLinger) {
+  Loopback loopback;
+  loopback.with([](FakeServer& server) { server.create("s", 1); });
+  const auto client = Client::connect(options_for(loopback));
+  ASSERT_TRUE(client);
+  ProducerOptions options;
+  options.linger = std::chrono::hours(1);
+  options.batch_bytes = 4 * kMiB;
+  const auto producer = (*client)->producer("s", options);
+  const std::string data(100 * kKiB, 'x');
+  std::atomic<int> stored = 0;
+  for (int i = 0; i < 50; ++i) {
+    EXPECT_TRUE(producer->put("k", bytes(data), [&stored](const Result<Stored>& result) {
+      if (result) ++stored;
+    }));
+  }
+  producer->flush();
+  EXPECT_EQ(stored, 50);
 }
 
 TEST(Client, RefusesWhatNoBatchMayHave) {
