@@ -96,6 +96,7 @@ void ProducerEngine::route(NewRecord&& record, Nanos now) {
   for (ProducerLane* lane : closed_) {
     if (lane->contains(record.view.hash)) {
       lane->append(std::move(record), now);
+      if (flushing_) lane->flush();
       return wake(*lane);
     }
   }
@@ -106,6 +107,7 @@ void ProducerEngine::route(NewRecord&& record, Nanos now) {
   }
   ProducerLane& lane = lane_of(*shard);
   lane.append(std::move(record), now);
+  if (flushing_) lane.flush();
   wake(lane);
 }
 
@@ -129,6 +131,7 @@ void ProducerEngine::route_all(ProducerBatch batch, Nanos now) {
 }
 
 void ProducerEngine::flush(Nanos now) {
+  flushing_ = !idle();
   for (const auto& [number, lane] : lanes_) {
     lane->flush();
     wake(*lane);
@@ -238,6 +241,7 @@ void ProducerEngine::on_open(Nanos now) {
 
 void ProducerEngine::tick(Nanos now) {
   if (now >= next_expiry_) expire(now);
+  if (flushing_) flushing_ = !idle();
   if (now >= lanes_due_) {
     lanes_due_ = Nanos(INT64_MAX);
     for (const auto& [number, lane] : lanes_) {

@@ -45,7 +45,7 @@ class ProducerEngine final : public LinkUser, public MapUser {
   // `since` on. REQUIRES: keys and data of sizes that a batch may have.
   static constexpr std::size_t kHashedTogether = 64;
   void put(std::span<NewRecord> records, Nanos since);
-  // What lingers goes now.
+  // What lingers goes now, and what comes until nothing is without a result: it may have to go another way first.
   void flush(Nanos now);
   void tick(Nanos now);
   [[nodiscard]] Nanos next_deadline() const;
@@ -86,6 +86,11 @@ class ProducerEngine final : public LinkUser, public MapUser {
   static constexpr std::size_t kSparesMax = 256;
   static constexpr std::int64_t kLookAgainNanos = 10 * kNanosPerMilli;
 
+  // Every record has its result.
+  [[nodiscard]] bool idle() const {
+    return counters_.records_put ==
+           counters_.records_stored + counters_.records_failed + counters_.records_unknown;
+  }
   static void hash(std::span<NewRecord> records);
   void route(NewRecord&& record, Nanos now);
   void route_all(ProducerBatch batch, Nanos now);
@@ -113,6 +118,7 @@ class ProducerEngine final : public LinkUser, public MapUser {
   Nanos lanes_due_{INT64_MAX};
   std::vector<ProducerBatch> spares_;
   std::size_t under_way_ = 0;
+  bool flushing_ = false;
   ShardNumber rested_;      // whose lane was the last to give way
   Nanos none_to_free_;      // no lane will be before
   ProducerBatch unrouted_;  // no shard is known for them yet

@@ -45,6 +45,30 @@ TEST(Producer, KeysGoToTheShardsThatTakeThem) {
   }
 }
 
+TEST(Producer, AFlushReachesWhatHasNoShardYetOrAnother) {
+  ProducerSettings settings = ProducerRig::quick();
+  settings.batch_records = 1'000;
+  settings.linger_nanos = 3'600 * kNanosPerSecond;
+  settings.deadline_nanos = 7'200 * kNanosPerSecond;
+  ProducerRig rig(1, settings);
+  rig.server.create("s", 1);
+  rig.begin();
+  rig.put("k", "before the map");
+  rig.engine->flush(rig.now());
+  rig.run(20);
+  EXPECT_EQ(rig.result("before the map"), "stored");
+  rig.put("k", "lingers");
+  rig.run(20);
+  EXPECT_EQ(rig.result("lingers"), "nothing");
+  rig.server.split("s", 0);
+  rig.engine->flush(rig.now());
+  rig.run(200);
+  EXPECT_EQ(rig.result("lingers"), "stored");
+  rig.put("k", "lingers again");
+  rig.run(20);
+  EXPECT_EQ(rig.result("lingers again"), "nothing");
+}
+
 TEST(Producer, LanesThatAreIdleGiveWay) {
   ProducerRig rig;
   rig.server.lanes_max = 3;
