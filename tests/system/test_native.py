@@ -63,7 +63,7 @@ def test_hello():
             for shift in (0, -4 * 60_000, 4 * 60_000):
                 with Session(daemon, tls, shift_ms=shift) as session:
                     told = session.welcome
-                    assert (told.version, told.message_max, told.lanes_max) == (1, 16 << 20, 1024), told
+                    assert (told.version, told.message_max, told.lanes_max) == (1, 16 << 20, 8192), told
                     assert (told.credit, told.idle_ms) == (65536, 60_000), told
                     assert abs(told.server_time_ms - time.time() * 1000) < 60_000 and told.server, told
                     session.frame(native.PING, c=0x0123456789ABCDEF)

@@ -10,6 +10,8 @@ import harness
 import native_session as native
 from native_session import FRAME, MESSAGE, Session, batch, failure, position, table
 
+LANES_MAX = 8192  # of Welcome
+
 
 class Putter(threading.Thread):
     """A client who does nothing wrong."""
@@ -190,15 +192,15 @@ def test_broken_sessions():
 def test_limits_of_a_session():
     with harness.daemon("native") as daemon, Session(daemon) as session:
         session.create("s", 1)
-        for lane in range(1, 1025):
+        for lane in range(1, LANES_MAX + 1):
             session.send(lane, native.OPEN_PUT, table("OpenPut", stream="s", shard=0))
-        for _ in range(1024):
+        for _ in range(LANES_MAX):
             opened = session.wait(lambda any_: getattr(any_, "lane", 0) > 0)
             assert opened.kind == native.PUT_OPENED, opened
         session.frame(native.RESET, 7)
-        last = session.send(1025, native.OPEN_PUT, table("OpenPut", stream="s", shard=0))  # in the place of lane 7
+        last = session.send(LANES_MAX + 1, native.OPEN_PUT, table("OpenPut", stream="s", shard=0))  # in the place of lane 7
         assert session.answer(last).kind == native.PUT_OPENED
-        session.send(1026, native.OPEN_PUT, table("OpenPut", stream="s", shard=0))
+        session.send(LANES_MAX + 2, native.OPEN_PUT, table("OpenPut", stream="s", shard=0))
         assert session.until_closed()[0] == "kTooLarge", session.closed
 
 
