@@ -52,6 +52,9 @@ void Conversation::serve(Nanos now) {
       take(event, now);
     }
   } while (!held() && peer_.more(now));
+  if (!greeted_ && peer_.session().open() && peer_.session().lanes() > 0) {
+    violate(CloseCode::kProtocol, "a lane before Hello");
+  }
   peer_.pump(now, !held());
   count_lanes();
 }

@@ -122,6 +122,16 @@ TEST(Bounds, LanesOfAllSessionsAreBounded) {
   for (int i = 0; i < 4; ++i) static_cast<void>(modest.put_lane("s", 0));
 }
 
+// Nobody knows who it is: not even half a message may lie there.
+TEST(Bounds, NoLaneBeforeHello) {
+  NativeHarness server;
+  NativeClient client(server);
+  client.carry();  // its preface
+  server.socket.give(client.id(), frame(1, 0, 64, std::string(8, 'x')));
+  client.carry();
+  EXPECT_EQ(client.told, "closed kProtocol a lane before Hello; ");
+}
+
 // One that asks on and takes nothing: sooner or later nothing more is read of it.
 template <class Ask>
 void expect_held_up(NativeHarness& server, NativeClient& client, Ask ask) {
