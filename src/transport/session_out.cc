@@ -33,7 +33,8 @@ void Session::set_lane(std::uint32_t number, const LaneOptions& options) {
 std::uint32_t Session::open_lane(const LaneOptions& options) {
   Impl& s = *impl_;
   PENSTOCK_ASSERT(!s.options.server);
-  if (lanes() >= s.limits.lanes_max || s.next_lane == kSessionLane) return 0;
+  // Until the peer has been told of its end, a lane counts.
+  if (lanes() + s.resets_due >= s.limits.lanes_max || s.next_lane == kSessionLane) return 0;
   Lane& lane = s.lanes.open(s.next_lane++);
   lane.announced = false;
   lane.priority = options.priority;

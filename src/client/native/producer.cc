@@ -82,7 +82,7 @@ struct Producer::Impl final : client::native::Agent {
       room.notify_all();
     }
     std::size_t at = 0;
-    const Nanos deadline = turns.since + settings.deadline_nanos;
+    const Nanos deadline = now + settings.deadline_nanos;
     for (Boxed& record : turns.records) {
       const std::byte* key = turns.bytes.data() + at;
       records.push_back({{.key = {reinterpret_cast<const char*>(key), record.key_bytes},
@@ -125,9 +125,11 @@ struct Producer::Impl final : client::native::Agent {
     counters = engine->counters();
     looked = now;
     looks = engine->next_deadline();
-    if (engine->under_way() > 0) looks = std::min(looks, now + patience());
+    if (!engine->idle()) looks = std::min(looks, now + patience());
     // Who put these has relied on this turn.
-    if (!box.records.empty()) looks = std::min(looks, box.since + settings.linger_nanos);
+    if (!box.records.empty()) {
+      looks = std::min(looks, box.since + std::min(settings.linger_nanos, patience()));
+    }
     buffered -= std::exchange(released, 0);
     room.notify_all();
   }
@@ -175,10 +177,10 @@ struct Producer::Impl final : client::native::Agent {
     return {};
   }
   // A call costs as much as fifty records. So the thread is called when a batch is full, and where it would not look
-  // soon enough by itself: it looks when something that lingers is due, when answers come, and where they are awaited
-  // once in `patience`.
+  // soon enough by itself: it looks when something that lingers is due, when answers come, and, as long as any record
+  // is without a result, once in `patience`.
   [[nodiscard]] std::int64_t patience() const {
-    return std::max(settings.linger_nanos, kPatienceNanos);
+    return std::clamp(settings.linger_nanos, kPatienceNanos, 10 * kPatienceNanos);
   }
   [[nodiscard]] bool wants_call() const {
     const bool full =

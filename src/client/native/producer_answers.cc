@@ -68,13 +68,17 @@ void ProducerLane::on_lane_end(CloseCode code, bool lost, Nanos now) {
   for (ProducerBatch& batch : queue_) {
     if (std::exchange(batch.request, 0) != 0) batch.in_doubt = true;
   }
-  set_under_way(0);
+  under_way_ = 0;
   halted_ = reopen_ = false;  // opening settles what there is to settle
   if (forgotten_) become_another();
   if (!lost) {
     if (code == CloseCode::kReplaced) return engine_.fence(now);
     if (code == CloseCode::kGone) engine_.need_newer_map(now);
     not_before_ = now + kRetryNanos;
+    // All clients together have too many lanes: one of ours gives way.
+    if (code == CloseCode::kOverloaded && !engine_.free_lane(now)) {
+      not_before_ = now + kOverloadedNanos;
+    }
   }
   engine_.wake(*this);
 }
@@ -146,7 +150,7 @@ void ProducerLane::on_refused(std::size_t at, const proto::DecodedMessage& messa
   const auto code = static_cast<ErrorCode>(failure.code());
   ProducerBatch& batch = queue_[at];
   batch.request = 0;
-  set_under_way(under_way_ - 1);
+  --under_way_;
   halted_ = true;
   ++(code == ErrorCode::kThrottled ? engine_.counters().batches_throttled
                                    : engine_.counters().batches_refused);

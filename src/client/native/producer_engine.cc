@@ -40,7 +40,8 @@ ProducerBatch ProducerEngine::spare_batch() {
 
 void ProducerEngine::keep_spare(ProducerBatch batch) {
   const std::size_t most = std::max<std::size_t>(1, kSpareBytesMax / settings_.batch_bytes);
-  if (spares_.size() < std::min(most, kSparesMax) && batch.reset()) {
+  const bool usual = batch.bytes->bytes.capacity() <= std::size_t{4} * settings_.batch_bytes;
+  if (usual && spares_.size() < std::min(most, kSparesMax) && batch.reset()) {
     spares_.push_back(std::move(batch));
   }
 }

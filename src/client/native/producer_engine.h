@@ -52,8 +52,11 @@ class ProducerEngine final : public LinkUser, public MapUser {
   // Every record has its result now.
   void stop(ErrorCode not_sent);
   [[nodiscard]] std::size_t lanes() const { return lanes_.size(); }
-  // Of all lanes: batches whose answers will come.
-  [[nodiscard]] std::size_t under_way() const { return under_way_; }
+  // Every record has its result.
+  [[nodiscard]] bool idle() const {
+    return counters_.records_put ==
+           counters_.records_stored + counters_.records_failed + counters_.records_unknown;
+  }
   [[nodiscard]] ProducerCounters& counters() { return counters_; }
 
   void on_open(Nanos now) override;
@@ -70,9 +73,6 @@ class ProducerEngine final : public LinkUser, public MapUser {
   void finish(PutDone& done, std::size_t bytes, const Result<Stored>& result);
   // It has something to do at the end of this turn.
   void wake(ProducerLane& lane);
-  void note_under_way(std::size_t before, std::size_t after) {
-    under_way_ = under_way_ - before + after;
-  }
   void need_map(std::uint64_t epoch, Nanos now) { maps_.need(settings_.stream, epoch, now); }
   void need_newer_map(Nanos now);
   // A session has a bounded number of lanes: one that has nothing to send gives way.
@@ -86,11 +86,6 @@ class ProducerEngine final : public LinkUser, public MapUser {
   static constexpr std::size_t kSparesMax = 256;
   static constexpr std::int64_t kLookAgainNanos = 10 * kNanosPerMilli;
 
-  // Every record has its result.
-  [[nodiscard]] bool idle() const {
-    return counters_.records_put ==
-           counters_.records_stored + counters_.records_failed + counters_.records_unknown;
-  }
   static void hash(std::span<NewRecord> records);
   void route(NewRecord&& record, Nanos now);
   void route_all(ProducerBatch batch, Nanos now);
@@ -117,7 +112,6 @@ class ProducerEngine final : public LinkUser, public MapUser {
   // No lane is due earlier; later, perhaps. So not every turn asks every lane.
   Nanos lanes_due_{INT64_MAX};
   std::vector<ProducerBatch> spares_;
-  std::size_t under_way_ = 0;
   bool flushing_ = false;
   ShardNumber rested_;      // whose lane was the last to give way
   Nanos none_to_free_;      // no lane will be before

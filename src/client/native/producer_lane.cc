@@ -15,15 +15,7 @@ ProducerLane::ProducerLane(ProducerEngine& engine, const route::ShardRoute& shar
                            std::uint64_t producer)
     : engine_(engine), shard_(shard), stream_(stream), producer_(producer) {}
 
-ProducerLane::~ProducerLane() {
-  set_under_way(0);
-  leave();
-}
-
-void ProducerLane::set_under_way(std::size_t count) {
-  engine_.note_under_way(under_way_, count);
-  under_way_ = count;
-}
+ProducerLane::~ProducerLane() { leave(); }
 
 void ProducerLane::append(NewRecord&& record, Nanos now) {
   const ProducerSettings& settings = engine_.settings();
@@ -65,11 +57,9 @@ void ProducerLane::open(Nanos now) {
   Link& link = engine_.link();
   if (!link.open()) return;
   if (doubt_from(0) && now >= ended_ + kRememberedNanos) become_another();
-  const transport::LaneOptions options{.priority = transport::Priority::kPut};
-  lane_ = link.open_lane(options, *this);
-  if (lane_ == 0 && engine_.free_lane(now)) lane_ = link.open_lane(options, *this);
+  lane_ = link.open_lane({.priority = transport::Priority::kPut}, *this);
   if (lane_ == 0) {
-    not_before_ = now + kRetryNanos;
+    not_before_ = now + (engine_.free_lane(now) ? kFreedNanos : kRetryNanos);
     return;
   }
   state_ = State::kOpening;
@@ -126,7 +116,7 @@ void ProducerLane::send_more(Nanos now) {
     if (batch.sequence == 0) batch.sequence = next_sequence_++;
     batch.request = engine_.link().next_request();
     has_sent_ = true;
-    set_under_way(under_way_ + 1);
+    ++under_way_;
     ++engine_.counters().batches_sent;
     engine_.link().send(
         lane_, {.kind = MessageKind::kPut, .request = batch.request, .sequence = batch.sequence},

@@ -88,6 +88,9 @@ class ProducerLane final : public LaneUser {
  private:
   enum class State : std::uint8_t { kClosed, kOpening, kOpen };
   static constexpr std::int64_t kRetryNanos = 50 * kNanosPerMilli;
+  static constexpr std::int64_t kFreedNanos =
+      kNanosPerMilli;  // until another lane's end has been sent
+  static constexpr std::int64_t kOverloadedNanos = kNanosPerSecond;
   // A server forgets an idle producer after 15 minutes; if it does, an opening tells nothing of what was stored.
   static constexpr std::int64_t kRememberedNanos = 600 * kNanosPerSecond;
 
@@ -95,7 +98,6 @@ class ProducerLane final : public LaneUser {
   void open(Nanos now);
   void leave();
   void seal();
-  void set_under_way(std::size_t count);
   void send_more(Nanos now);
   [[nodiscard]] bool filling_due(Nanos now) const;
   [[nodiscard]] bool window_is_full() const;
@@ -136,8 +138,8 @@ class ProducerLane final : public LaneUser {
   ProducerBatch filling_;
   Nanos filling_since_;
   bool flushing_ = false;
-  std::size_t under_way_ = 0;  // changed by set_under_way alone
-  std::uint32_t stored_ = 0;   // highest sequence known to be stored in this epoch
+  std::size_t under_way_ = 0;
+  std::uint32_t stored_ = 0;  // highest sequence known to be stored in this epoch
   std::uint32_t next_sequence_ = 1;
 
   bool halted_ = false;

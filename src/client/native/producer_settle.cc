@@ -129,7 +129,7 @@ std::vector<ProducerBatch> ProducerLane::take_rest() {
 ProducerBatch ProducerLane::extract(std::size_t at) {
   ProducerBatch batch = std::move(queue_[at]);
   queue_.erase(queue_.begin() + static_cast<std::ptrdiff_t>(at));
-  if (std::exchange(batch.request, 0) != 0) set_under_way(under_way_ - 1);
+  if (std::exchange(batch.request, 0) != 0) --under_way_;
   return batch;
 }
 

@@ -190,6 +190,27 @@ TEST(Client, CallsItsThreadForWhatMustNotWait) {
   }
 }
 
+// One record in the batch, the others in the box: nobody sees a full batch but the thread.
+TEST(Client, FillsBatchesThatTheThreadHasBegun) {
+  Loopback loopback;
+  loopback.with([](FakeServer& server) { server.create("s", 1); });
+  const auto client = Client::connect(options_for(loopback));
+  ASSERT_TRUE(client);
+  ProducerOptions options;
+  options.linger = std::chrono::hours(1);
+  options.deadline = std::chrono::hours(1);
+  options.batch_records = 10;
+  const auto producer = (*client)->producer("s", options);
+  const std::string data(20, 'x');
+  for (int batch = 0; batch < 20; ++batch) {
+    std::vector<std::future<Result<Stored>>> results;
+    results.push_back(producer->put("k", bytes(data)));
+    std::this_thread::sleep_for(std::chrono::milliseconds(batch));
+    for (int i = 0; i < 9; ++i) results.push_back(producer->put("k", bytes(data)));
+    for (auto& result : results) EXPECT_TRUE(result.get());
+  }
+}
+
 // Batches that are larger than what the box takes before the thread has looked.
 TEST(Client, FillsLargeBatchesThatLinger) {
   Loopback loopback;
