@@ -119,6 +119,7 @@ void Ring::turn() {
       }
     }
     io_uring_cq_advance(&ring_, count);
+    delivered_ += count;
     if (count < kBatch) return;
   }
 }
@@ -140,6 +141,11 @@ bool Ring::has_completions() const {
   const unsigned held = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
   return io_uring_cq_ready(&ring_) > 0 ||
          (std::atomic_ref(*ring_.sq.kflags).load(std::memory_order_acquire) & held) != 0;
+}
+
+bool Ring::held() const {
+  return std::ranges::any_of(
+      client_, [](const RingClient* client) { return client != nullptr && client->holds(); });
 }
 
 Result<> Ring::keep_open(int descriptor) {

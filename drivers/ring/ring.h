@@ -30,6 +30,8 @@ class RingClient {
   virtual ~RingClient() = default;
   // May take entries, may not call `turn`.
   virtual void on_completion(std::uint64_t data, std::int32_t result, std::uint32_t flags) = 0;
+  // Whether what came has not all been fetched by those whom it is for.
+  [[nodiscard]] virtual bool holds() const { return false; }
 };
 
 struct RingOptions {
@@ -62,6 +64,10 @@ class Ring {
   [[nodiscard]] bool idle() const;
   // Whether `turn` would find completions, those included that the kernel holds until it is entered.
   [[nodiscard]] bool has_completions() const;
+  // How many completions `turn` has delivered, and whether a client still holds one: a turn on behalf of one brings
+  // those of all.
+  [[nodiscard]] std::uint64_t delivered() const { return delivered_; }
+  [[nodiscard]] bool held() const;
 
   // Completions are signalled on this eventfd: how a second ring wakes a core that sleeps on its
   // first.
@@ -82,6 +88,7 @@ class Ring {
   io_uring ring_{};
   bool enabled_ = true;
   std::uint64_t wake_count_ = 0;
+  std::uint64_t delivered_ = 0;
   std::string_view mode_;
   std::uint8_t clients_ = 0;
   std::array<RingClient*, kClients> client_{};

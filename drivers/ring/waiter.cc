@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <ctime>
 #include <sys/eventfd.h>
+#include <utility>
 
 namespace penstock::drivers {
 namespace {
@@ -58,6 +59,7 @@ bool RingWaiter::arm() {
 void RingWaiter::on_completion(std::uint64_t, std::int32_t, std::uint32_t) { armed_ = false; }
 
 void RingWaiter::wait(Nanos deadline) {
+  if (main_.held() && std::exchange(delivered_, main_.delivered()) != main_.delivered()) return;
   for (Ring* ring : further_) ring->flush();
   sleeping_.store(true);
   // The signal of a further ring's completion is gone once the main ring's turn has read it, be it before

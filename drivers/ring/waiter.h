@@ -9,6 +9,9 @@
 // each other, the eventfd wakes the core once too often. While a core is awake a wake costs one
 // atomic exchange and no system call.
 //
+// Neither is a completion that one client's turn has brought for another who had fetched his before: the core is sent
+// round once more. What is still held then waits for something else.
+//
 // Further rings of the core (reads of older data) signal their completions on the same eventfd.
 //
 // Units      deadlines by CLOCK_BOOTTIME
@@ -49,6 +52,7 @@ class RingWaiter final : public env::Waiter, private RingClient {
   int eventfd_;
   std::uint8_t client_;
   bool armed_ = false;                             // a read of the eventfd is on the ring
+  std::uint64_t delivered_ = 0;                    // by the main ring, when the core was sent round
   alignas(64) std::atomic<bool> sleeping_{false};  // written by the core
   alignas(64) std::atomic<bool> woken_{false};     // set by others, taken by the core
 };

@@ -30,6 +30,7 @@ class UringDisk final : public env::Disk, private RingClient {
 
  private:
   void on_completion(std::uint64_t data, std::int32_t result, std::uint32_t flags) override;
+  [[nodiscard]] bool holds() const override { return !done_.empty(); }
 
   Ring& ring_;
   std::uint8_t client_;

@@ -114,6 +114,7 @@ class UringSocket final : public env::Socket, private RingClient {
   static constexpr std::uint32_t kChunk = 256;
 
   void on_completion(std::uint64_t data, std::int32_t result, std::uint32_t flags) override;
+  [[nodiscard]] bool holds() const override { return ready_head_ != nullptr; }
   void on_accept(Listener& listener, std::int32_t result, std::uint32_t flags);
   void on_receive(Slot& slot, std::int32_t result);
   void on_send(Slot& slot, std::int32_t result);

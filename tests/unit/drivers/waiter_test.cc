@@ -6,6 +6,7 @@
 #include "drivers/clock/system/system_clock.h"
 #include "drivers/disk/uring/uring_disk.h"
 #include "drivers/ring/probe.h"
+#include "drivers/socket/uring/uring_socket.h"
 #include "tests/unit/drivers/buffers.h"
 
 #include <fcntl.h>
@@ -115,6 +116,40 @@ TEST_F(WaiterTest, CompletionOnEitherRingEndsTheSleep) {
       EXPECT_EQ(done.result, static_cast<std::int32_t>(env::kSector));
     }
   }
+  ::close(fd);
+}
+
+// As a core does: its sockets' turn, which comes after its disk's, brings the disk's completion.
+TEST_F(WaiterTest, CompletionThatAnotherClientsTurnBroughtEndsTheSleepOnce) {
+  const std::string name = "waiter-" + std::to_string(std::random_device{}());
+  const int fd = ::open(name.c_str(), O_RDWR | O_CREAT | O_DIRECT | O_CLOEXEC, 0600);
+  if (fd < 0) GTEST_SKIP() << "no O_DIRECT in the build directory";
+  ::unlink(name.c_str());
+  Buffer data(env::kSector, 0x21);
+  UringDisk disk(*main_, 2);
+  UringSocket socket(*main_);
+  const env::DiskOp op{.kind = env::DiskKind::kWrite,
+                       .durable = true,
+                       .file = static_cast<env::FileId>(fd),
+                       .offset = 0,
+                       .data = data.data(),
+                       .length = env::kSector,
+                       .tag = 9};
+  ASSERT_EQ(disk.submit({&op, 1}), 1U);
+  std::array<env::SocketEvent, 4> events;
+  while (!main_->held()) ASSERT_EQ(socket.reap(events), 0U);
+  const auto wait = [&](std::int64_t nanos) {
+    const Nanos begin = clock_.now();
+    waiter_->wait(begin + nanos);
+    return clock_.now() - begin;
+  };
+  EXPECT_LT(wait(kLong), kLong / 2);
+  // Who does not fetch it is not sent round for ever.
+  EXPECT_GE(wait(20 * kNanosPerMilli), 19 * kNanosPerMilli);
+  env::DiskDone done;
+  ASSERT_EQ(disk.reap({&done, 1}), 1U);
+  EXPECT_EQ(done.tag, 9U);
+  EXPECT_FALSE(main_->held());
   ::close(fd);
 }
 
