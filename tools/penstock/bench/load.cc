@@ -14,6 +14,9 @@ constexpr std::uint32_t kTimedInFlightMax = 1'024;
 // The closed loop asks for the time this often, the open loop sends so many before it looks again.
 constexpr std::uint64_t kBurst = 64;
 // Between the last preparation and the first record: threads are there by then.
+// The open loop sleeps no shorter: a sleep costs ten records, and a generator that is never off its CPU keeps the
+// client's thread, and the kernel's, waiting there. What became due meanwhile counts from when it was due.
+constexpr std::int64_t kNap = 40'000;
 constexpr std::int64_t kStartDelay = 50 * kNanosPerMilli;
 constexpr std::int64_t kProgressInterval = 200 * kNanosPerMilli;
 // The kernel wakes a thread up to 50 us late unless told otherwise.
@@ -77,7 +80,7 @@ bool Producing::open_loop(const std::atomic<bool>& stop) {
     if (now >= part_.to && total - next > late_max + 1) return true;
     const std::uint64_t ready = std::min(total, paced.due_before(now + 1));
     if (ready <= next) {
-      clock_.sleep_until(paced.due(next));
+      clock_.sleep_until(std::max(paced.due(next), now + kNap));
       continue;
     }
     for (const std::uint64_t end = std::min(ready, next + kBurst); next < end; ++next) {
