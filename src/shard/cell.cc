@@ -253,17 +253,32 @@ void Cell::expire(Nanos now) {
   const bool without_room = journal_.append_state(false) == storage::AppendState::kFull;
   const ErrorCode late = without_room ? ErrorCode::kJournalFull : ErrorCode::kOverloaded;
   expire_openings(late, now);
-  for (Shard* shard = touched_head_; shard != nullptr; shard = shard->next_touched) {
-    if (shard->pending_deadline >= now) continue;
-    const Kept kept = refuse_late(shard->pending_head, late, now);
-    pending_bytes_ -= shard->pending_bytes - kept.bytes;
-    shard->pending_head = kept.head;
-    shard->pending_tail = kept.tail;
-    shard->pending_deadline = kept.deadline;
-    shard->pending_count = kept.entries;
-    shard->pending_batches = kept.batches;
-    shard->pending_bytes = kept.bytes;
+  Shard** at = &touched_head_;
+  touched_tail_ = nullptr;
+  while (*at != nullptr) {
+    Shard& shard = **at;
+    if (shard.pending_deadline < now) expire_pending(shard, late, now);
+    if (shard.pending_head != nullptr) {
+      touched_tail_ = &shard;
+      at = &shard.next_touched;
+      continue;
+    }
+    // Nothing of it waits for a block any more: it is not to keep the cell from being quiet.
+    *at = shard.next_touched;
+    shard.touched = false;
+    remove_if_idle(shard);
   }
+}
+
+void Cell::expire_pending(Shard& shard, ErrorCode late, Nanos now) {
+  const Kept kept = refuse_late(shard.pending_head, late, now);
+  pending_bytes_ -= shard.pending_bytes - kept.bytes;
+  shard.pending_head = kept.head;
+  shard.pending_tail = kept.tail;
+  shard.pending_deadline = kept.deadline;
+  shard.pending_count = kept.entries;
+  shard.pending_batches = kept.batches;
+  shard.pending_bytes = kept.bytes;
 }
 
 // Those that are late have their outcome then; the others stay a list, in their order.

@@ -190,6 +190,7 @@ class Cell {
   void refuse_commands(ErrorCode error, Nanos now);
   void refuse_openings(ErrorCode error);
   void expire_openings(ErrorCode error, Nanos now);
+  void expire_pending(Shard& shard, ErrorCode late, Nanos now);
   void refuse(PutEntry& entry, ErrorCode error, Nanos now);
   void count_refused(ErrorCode error, std::uint32_t records);
   [[nodiscard]] PutEntry& take_first(Shard& shard);

@@ -471,6 +471,34 @@ TEST(Cell, PutsWaitForASlotThatIsComingAndAreStoredInOrder) {
   EXPECT_EQ(rig.all(key_of(1)), texts);
 }
 
+TEST(Cell, IsQuietOnceAllThatWaitedForASlotWasRefused) {
+  CellRig rig;
+  std::deque<Call> calls;
+  fill(rig, calls);
+  ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(2)).has_value());
+  ASSERT_TRUE(rig.command(CommandKind::kOpenShard, key_of(3)).has_value());
+  tell_room(rig, true);
+  const Nanos soon = rig.time.now() + 10 * kNanosPerMilli;
+  Call first(1000, 2, "first", soon);
+  Call patient(1001, 1, "patient", soon + 10 * kNanosPerMilli);
+  Call last(1002, 1, "last", soon);
+  ASSERT_EQ(rig.take(first, key_of(1)), 2U);
+  ASSERT_EQ(rig.take(patient, key_of(2)), 1U);
+  ASSERT_EQ(rig.take(last, key_of(3)), 1U);
+  rig.time.advance_to(soon + 1);
+  rig.cell->expire(rig.time.now());
+  rig.turn();
+  EXPECT_EQ(rig.settled_entries.size(), 3U);
+  EXPECT_FALSE(rig.cell->quiet());
+  Call again(1003, 1, "again", soon + 10 * kNanosPerMilli);
+  ASSERT_EQ(rig.take(again, key_of(3)), 1U);
+  rig.time.advance_to(soon + 11 * kNanosPerMilli);
+  rig.cell->expire(rig.time.now());
+  rig.turn();
+  EXPECT_EQ(rig.settled_entries.size(), 5U);
+  EXPECT_TRUE(rig.cell->quiet()) << "room is still coming, and nobody waits for it";
+}
+
 TEST(Cell, PutsThatWaitForASlotAreRefusedAtTheirDeadlineOrWhenNoneIsComing) {
   CellRig rig;
   std::deque<Call> calls;
