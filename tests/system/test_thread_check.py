@@ -1,14 +1,16 @@
 """A short life under load with splits and merges, for ThreadSanitizer's tree (any other tree passes, too): the
-promises hold, SIGTERM ends with status 0, and no sanitizer had anything to say."""
+promises hold, SIGTERM ends with status 0, and no sanitizer had anything to say: once with boto3, once with the C++
+library, whose own processes end with a status if one had."""
 import time
 
 import harness
 import load
+from native_writer import NativeWriter
 
 STREAM = "fleet"
 
 
-def test_short_life():
+def short_life(**options):
     with harness.daemon("threads") as daemon:
         for _ in range(2):
             if not daemon.running():
@@ -16,7 +18,7 @@ def test_short_life():
             client = daemon.boto3()
             if STREAM not in client.list_streams()["StreamNames"]:
                 harness.create_stream(client, STREAM, 2)
-                fleet = load.Fleet(daemon, STREAM, load.made_up_messages(2_000), batch=(1, 50))
+                fleet = load.Fleet(daemon, STREAM, load.made_up_messages(2_000), **options)
                 fleet.start()
             else:
                 fleet.resume()
@@ -28,6 +30,14 @@ def test_short_life():
             assert daemon.terminate(60) == 0, daemon.log()[-4000:]
         for word in ("ThreadSanitizer", "AddressSanitizer", "runtime error:"):
             assert word not in daemon.log(), daemon.log()[-8000:]
+
+
+def test_short_life():
+    short_life(batch=(1, 50))
+
+
+def test_short_life_of_native_clients():
+    short_life(writer=NativeWriter)
 
 
 harness.run(globals())
