@@ -7,21 +7,24 @@ DATA_DIR: an empty place on a real file system with 60 GB free. penstockd has on
 the limits off; `penstock bench` is on the last CPU. Each row is a run of its own, with a daemon of its own, and
 what a row compares alternates within its rounds. Writes bench/results/native-ROW.json.
 
-Rows: put, redis-100, redis-1024, shards, shards-single, fanout, catchup, latency, tls. redis needs redis-server.
+Rows: put, redis-100, redis-1024, shards, shards-single, fanout, delivery, catchup, latency, tls. redis needs redis-server.
 """
 import argparse
+import itertools
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import time
 
-from support import measure, server
+from support import carrier, measure, server
 
 DEPTH, BLOCK = 4, 1 << 20  # the journal's: blocks in flight, and what it fills them up to under this load
 CLIENT = ("taskset", "-c", str(os.cpu_count() - 1))
 REDIS_PORT = 7479
+ANSWER_BYTES = 120  # of a batch: a frame with its result
 # A producer has eight batches of a shard under way: half a MiB of one shard, which is less than fills the drive.
 SHARDS = 16
 
@@ -36,6 +39,8 @@ class Site:
     def __enter__(self):
         self.daemon.start(prefix=("taskset", "-c", "0"))
         self.daemon.wait_for_journal()
+        # Once round its tail window, whose memory the kernel gives at the first touch.
+        self.arm("--explicit-hash", "--shards", SHARDS)
         return self
 
     def __exit__(self, *_):
@@ -57,6 +62,25 @@ class Site:
         """The figures of one round with one arm."""
         result = self.bench("put", *arguments, **named)
         return result["rounds"][0]["arms"][result["arms"][0]]
+
+    def counts(self):
+        metrics = self.daemon.metrics()
+        return {"written": self.daemon.process_io()["write_bytes"], "blocks": metrics["penstock_journal_blocks_total"],
+                "in": metrics["penstock_native_bytes_in_total"], "batches": metrics["penstock_native_batches_total"]}
+
+    def bare_write(self, block_bytes):
+        """{p50_us, p99_us} of one durable write at a time, on the server's CPU: between those of the next smaller and the
+        next larger size that are measured."""
+        run = subprocess.run(["taskset", "-c", "0", self.options.build / "tools" / "penstock" / "penstock", "-o", "json",
+                              "bench", "disk", self.daemon.directory.parent, "--rounds", "1", "--seconds", "0.2"],
+                             capture_output=True, text=True, check=True)
+        arms = json.loads(run.stdout)["rounds"][0]["arms"]
+        sizes = sorted((int(words[0]) << (20 if words[1] == "MiB" else 10), figures) for name, figures in arms.items()
+                       if (words := name.split())[-1] == "1")
+        (low, below), (high, above) = next((pair for pair in itertools.pairwise(sizes) if block_bytes <= pair[1][0]),
+                                           sizes[-2:])
+        share = min(1, max(0, (block_bytes - low) / (high - low)))
+        return {name: below[name] + share * (above[name] - below[name]) for name in ("p50_us", "p99_us")}
 
 
 def rounds_of(options, arms):
@@ -174,6 +198,19 @@ def fanout(options, data):
     whole(options, "fanout", result, ratios)
 
 
+def delivery(options, data):
+    """As much as 20 consumers are sent of a stream, against what the carrier alone carries."""
+    with Site(options, data, journal_mib=24 * 1024) as site:
+        def consumers():
+            result = site.bench("fanout", "--rate", "100k", "--consumers", "20")
+            return result["rounds"][0]["arms"][result["arms"][0]]
+        rounds, kept, quiet = rounds_of(options, {
+            "carrier": lambda: carrier.throughput(options.seconds, 0, os.cpu_count() - 1), "delivered": consumers})
+    row(options, "delivery", kept, quiet, rounds,
+        {"delivered_to_carrier": (lambda line: line["delivered"]["delivered_bytes_per_s"] / line["carrier"]["bytes_per_s"],
+                                  0.8, True)}, consumers=20, record_bytes=1024)
+
+
 def catchup(options, data):
     """Four readers from the horizon beside a producer at half of its most."""
     with Site(options, data, journal_mib=30 * 1024) as site:
@@ -185,11 +222,40 @@ def catchup(options, data):
 
 
 def latency(options, data):
-    """Open loop at half of the most: acknowledgement at the client."""
+    """Open loop at half of the most: acknowledgement at the client, against a bare write of as much and a round trip
+    without a server behind it."""
     with Site(options, data, journal_mib=24 * 1024) as site:
         most = site.arm("--explicit-hash")["records_per_s"]
-        result = site.bench("put", "--rate", int(most / 2), "--explicit-hash", "--linger", 0, rounds=options.rounds)
-    whole(options, "latency", result, {})
+
+        def load():
+            before = site.counts()
+            figures = site.arm("--rate", int(most / 2), "--explicit-hash", "--linger", 0)
+            counts = {name: value - before[name] for name, value in site.counts().items()}
+            return figures | {"block_bytes": round(counts["written"] / counts["blocks"]),
+                              "batch_bytes": round(counts["in"] / counts["batches"])}
+
+        seen = load()
+        rounds, kept, quiet = rounds_of(options, {
+            "put": load,
+            "write": lambda: site.bare_write(seen["block_bytes"]),
+            "round_trip": lambda: carrier.round_trip(seen["batch_bytes"], ANSWER_BYTES, 1, 0, os.cpu_count() - 1)})
+
+    def ratio(percentile):
+        return lambda line: (line["put"][percentile] /
+                             (line["write"][percentile] + line["round_trip"][percentile]))
+    row(options, "latency", kept, quiet, rounds,
+        {"p50_to_write_and_round_trip": (ratio("p50_us"), 1.3, False),
+         "p99_to_write_and_round_trip": (ratio("p99_us"), 1.8, False)},
+        rate=int(most / 2), of_the_most=0.5, record_bytes=1024, shards=1)
+
+
+def aead():
+    """What sealing alone costs on one CPU, in the records that TLS makes."""
+    run = subprocess.run([*CLIENT, "openssl", "speed", "-seconds", "1", "-bytes", "16384", "-evp", "aes-256-gcm"],
+                         capture_output=True, text=True, check=True)
+    speed = float(re.search(r"AES-256-GCM\s+([0-9.]+)k", run.stdout)[1]) * 1000
+    hertz = float(re.search(r"cpu MHz\s*: ([0-9.]+)", pathlib.Path("/proc/cpuinfo").read_text())[1]) * 1e6
+    return {"bytes_per_s": speed, "nominal_hertz": hertz, "cycles_per_byte": round(hertz / speed, 3)}
 
 
 def tls(options, data):
@@ -199,12 +265,20 @@ def tls(options, data):
             "plain": lambda: site.arm("--explicit-hash"), "tls": lambda: site.arm("--explicit-hash", tls=True)})
     row(options, "tls", kept, quiet, rounds,
         {"tls_to_plain": (lambda line: line["tls"]["bytes_per_s"] / line["plain"]["bytes_per_s"], 0.0, True)},
-        record_bytes=1024, batch_bytes=65536, shards=1)
+        aead=aead(), record_bytes=1024, batch_bytes=65536, shards=1)
 
 
-ROWS = {"put": put, "redis-100": lambda options, data: redis(options, data, 100, 4, 20),
-        "redis-1024": lambda options, data: redis(options, data, 1024, SHARDS, 10), "shards": shards, "shards-single": shards_single, "fanout": fanout,
-        "catchup": catchup, "latency": latency, "tls": tls}
+ROWS = {
+    "put": put,
+    "redis-100": lambda options, data: redis(options, data, 100, 4, 20),
+    "redis-1024": lambda options, data: redis(options, data, 1024, SHARDS, 10),
+    "shards": shards,
+    "shards-single": shards_single,
+    "fanout": fanout,
+    "delivery": delivery,
+    "catchup": catchup,
+    "latency": latency,
+    "tls": tls}
 
 
 def main():
