@@ -15,6 +15,7 @@ void Cell::read(ReadRequest& request, Nanos now, WallMillis wall) {
   request.outcome = {};
   request.at_end = false;
   request.millis_behind = 0;
+  request.from_device = false;
   Shard* shard = find(request.shard);
   if (shard == nullptr) {
     // A fenced cell could not store the opening of a shard that the catalogue has already shown.
@@ -140,6 +141,7 @@ void Cell::read_done(storage::ReadOp& op) {
   Cell& cell = *request.cell;
   request.outcome = op.outcome;
   request.next = op.next;
+  request.from_device = op.from_device;
   const auto at = cell.shards_.find(request.shard);
   if (at != cell.shards_.end()) {
     Shard& shard = *at->second;

@@ -113,6 +113,7 @@ struct ReadRequest {
   RecordIndex next;     // where the next read goes on; of a wait that was in vain, where it waited
   bool at_end = false;  // closed shard, everything read
   std::int64_t millis_behind = 0;  // above 0 where records follow `next`, read or not
+  bool from_device = false;        // what was read was not all in memory: the reader is catching up
   // The data plane's.
   CoreId home;
   Cell* cell = nullptr;

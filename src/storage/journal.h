@@ -126,6 +126,7 @@ struct ReadOp {
   RecordIndex next = {};
   std::uint64_t bytes_taken = 0;
   WallMillis last_arrival = {};  // of the last record taken or passed over
+  bool from_device = false;      // some of it had left the tail window
   Result<> outcome = {};
   void* context = nullptr;  // the caller's
 };

@@ -161,6 +161,7 @@ bool Reader::lost(Active& a, std::uint64_t until) {
 bool Reader::finish(Active& a, Result<> outcome) {
   ReadOp& op = *a.asked;
   op.next = RecordIndex(a.at);
+  op.from_device = a.device_bytes > 0;
   op.outcome = outcome;
   a.asked = nullptr;
   drop_large(a);

@@ -129,6 +129,8 @@ class Session {
   // as many as the server takes. The peer hears of lanes in the order of their numbers, by their first
   // messages: one that has none yet holds up those behind it.
   void set_lane(std::uint32_t lane, const LaneOptions& options);
+  // From the lane's next piece on, be it the rest of a message. Harmless where the lane has ended.
+  void set_priority(std::uint32_t lane, Priority priority);
   [[nodiscard]] std::uint32_t open_lane(const LaneOptions& options);
   [[nodiscard]] bool has_lane(std::uint32_t lane) const;
   // Queues it on the lane. REQUIRES: the lane is open, the message not larger than the peer takes.

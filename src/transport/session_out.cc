@@ -30,6 +30,17 @@ void Session::set_lane(std::uint32_t number, const LaneOptions& options) {
   lane->own_account = options.own_account;
 }
 
+void Session::set_priority(std::uint32_t number, Priority priority) {
+  Impl& s = *impl_;
+  Lane* lane = s.lanes.find(number);
+  if (lane == nullptr || lane->priority == priority) return;
+  // Where it waits for its turn is by its priority.
+  const bool ready = s.ready_list(*lane).contains(*lane);
+  if (ready) s.ready_list(*lane).remove(*lane);
+  lane->priority = priority;
+  if (ready) s.make_ready(*lane);
+}
+
 std::uint32_t Session::open_lane(const LaneOptions& options) {
   Impl& s = *impl_;
   PENSTOCK_ASSERT(!s.options.server);

@@ -258,6 +258,7 @@ class NativeClient {
 
   std::vector<std::unique_ptr<Heard>> heard;
   std::string told;  // resets and the close, "reset 1 kGone; closed kProtocol a reason; "
+  std::string came;  // what comes on a plain connection, as it comes
 
  private:
   struct Sending {
@@ -292,6 +293,7 @@ class NativeClient {
   bool pull() {
     const std::string bytes = harness_.socket.taken(id_);
     if (tls_ == nullptr) {
+      came += bytes;
       feed(std::as_bytes(std::span(bytes)));
     } else if (!bytes.empty()) {
       tls_->feed(std::as_bytes(std::span(bytes)));

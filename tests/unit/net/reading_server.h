@@ -224,6 +224,21 @@ class Reader : public NativeClient {
     }
     return found;
   }
+  // With what priorities a lane's pieces came, in order, each change once: "1 3 1 ".
+  [[nodiscard]] std::string priorities(std::uint32_t lane) const {
+    std::string changes;
+    std::string last;
+    auto rest = std::as_bytes(std::span(came)).subspan(transport::kPrefaceBytes);
+    while (!rest.empty()) {
+      const auto h = transport::decode(rest.first<transport::kFrameHeaderBytes>()).header;
+      rest = rest.subspan(transport::kFrameHeaderBytes + h.payload_padded());
+      if (h.type != transport::FrameType::kData || h.lane != lane) continue;
+      const std::string one = std::to_string(static_cast<int>(h.priority)) + " ";
+      if (one != last) changes += one;
+      last = one;
+    }
+    return changes;
+  }
   // Texts of the records that a lane's deliveries mean, in order; checks that none is missing between them.
   [[nodiscard]] std::vector<std::string> texts(std::uint32_t lane) const {
     std::vector<std::string> texts;

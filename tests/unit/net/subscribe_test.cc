@@ -111,6 +111,48 @@ TEST_P(Subscriptions, AimAtTheirSizeAgainBehindALargeBatch) {
   }
 }
 
+TEST_P(Subscriptions, AreUrgentAtTheTailAndGoBehindOthersWhileTheyCatchUp) {
+  ingest::TwoCores::Options storage = roomy(64 * kMiB);
+  storage.journal.tail_bytes = 16 * kMiB;
+  ReadingServer server({}, storage);
+  const Texts old = numbered(50, 10'000);
+  Reader(server).store(shard(), old);
+  server.cut_and_restart();  // nothing is in memory any more
+  Reader again(server);
+  const std::uint64_t window = 2 * kMiB;
+  const std::uint32_t lane = again.subscribe(shard(), kHorizon, window, 64 * kKiB);
+  again.settle();
+  again.wait(500);
+  EXPECT_EQ(again.texts(lane), old);
+  EXPECT_EQ(again.priorities(lane), "1 3 ") << "where it begins, then what is on the device";
+  again.store(shard(), {"new"});
+  again.wait(100);
+  EXPECT_EQ(again.priorities(lane), "1 3 1 ");
+  // More than the tail window holds, and no credit for it: it falls behind, and comes back.
+  for (int i = 0; i < 24; ++i) {
+    again.store_batch(shard(), batch_in(shard(), Texts(10, std::string(100'000, 'x'))));
+  }
+  again.wait(100);
+  EXPECT_LT(again.texts(lane).size(), 51U + 240U);
+  EXPECT_EQ(again.priorities(lane), "1 3 1 ");
+  again.session().grant(lane, UINT32_MAX);
+  again.wait(5'000);
+  EXPECT_EQ(again.texts(lane).size(), 51U + 240U);
+  EXPECT_EQ(again.priorities(lane), "1 3 1 3 1 ");
+  EXPECT_EQ(again.told, "");
+}
+
+TEST_P(Subscriptions, ThatCatchUpLeaveAnswersTheirPriority) {
+  client_.store(shard(), numbered(50, 10'000));
+  server_.cut_and_restart();
+  Reader again(server_);
+  const std::uint32_t lane = again.session().open_lane({});
+  again.get(lane, shard(), kHorizon);
+  again.settle();
+  EXPECT_EQ(again.count(MessageKind::kGot), 1U);
+  EXPECT_EQ(again.priorities(lane), "0 ") << "a result";
+}
+
 // --- Heartbeats and credit ------------------------------------------------------------------------
 
 TEST_P(Subscriptions, TellEveryFiveSecondsThatThereIsNothing) {

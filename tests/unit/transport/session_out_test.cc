@@ -195,6 +195,79 @@ TEST(SessionOut, AServerSendsOnALaneUnderItsAccount) {
   EXPECT_EQ(server.writable, std::vector<std::uint32_t>{1});
 }
 
+// Two lanes of a server, both kTail, with a message each.
+struct Rivals {
+  explicit Rivals(std::size_t bytes) {
+    feed(server, Raw().preface().message(1, 0, 8).message(2, 0, 8).out(), 100, kStart);
+    for (const std::uint32_t lane : {1U, 2U}) {
+      session().set_lane(lane, {.priority = Priority::kTail});
+      messages.push_back(std::make_unique<Sending>(lane, 0, bytes));
+      session().send(lane, messages.back()->message);
+    }
+  }
+  Session& session() { return *server.session; }
+  // Begins to send one more piece, and tells its lane and its priority: "1:3 ".
+  std::string begin() {
+    std::span<const std::byte> spans[64];
+    std::vector<std::byte> bytes;
+    const std::size_t count = session().gather(spans, kPieceBytesMax + 512);
+    for (const auto& span : std::span(spans).first(count)) {
+      bytes.insert(bytes.end(), span.begin(), span.end());
+    }
+    std::span<const std::byte> rest(bytes);
+    if (decode_preface(rest.first<kPrefaceBytes>()) != 0) rest = rest.subspan(kPrefaceBytes);
+    std::string told;
+    while (!rest.empty()) {
+      const FrameHeader h = decode(rest.first<kFrameHeaderBytes>()).header;
+      rest = rest.subspan(kFrameHeaderBytes + h.payload_padded());
+      if (h.type != FrameType::kData) continue;
+      told += std::to_string(h.lane) + ":" + std::to_string(static_cast<int>(h.priority)) + " ";
+    }
+    return told;
+  }
+  std::string next(int pieces) {
+    std::string told;
+    for (; pieces > 0; --pieces) {
+      told += begin();
+      session().sent(kStart);
+    }
+    return told;
+  }
+
+  Staging staging{64 * kMiB, 16 * kMiB};
+  std::vector<std::unique_ptr<Sending>> messages;  // the session's, so they end behind it
+  Side server{{.server = true}, staging};
+};
+
+TEST(SessionOut, APriorityHoldsFromTheNextPieceOn) {
+  Rivals rivals(8 * kMiB);
+  EXPECT_EQ(rivals.next(4), "1:1 2:1 1:1 2:1 ");
+  // In the middle of its message, while it waits for its turn.
+  rivals.session().set_priority(1, Priority::kCatchUp);
+  EXPECT_EQ(rivals.next(3), "2:1 2:1 2:1 ");
+  rivals.session().set_priority(1, Priority::kTail);
+  rivals.session().set_priority(2, Priority::kTail);  // what it is: it keeps its turn
+  EXPECT_EQ(rivals.next(4), "2:1 1:1 2:1 1:1 ");
+  // While a piece of it is on its way.
+  EXPECT_EQ(rivals.begin(), "2:1 ");
+  rivals.session().set_priority(2, Priority::kCatchUp);
+  rivals.session().sent(kStart);
+  EXPECT_EQ(rivals.next(3), "1:1 1:1 1:1 ");
+  rivals.session().reset(1, CloseCode::kDone, "");
+  rivals.session().set_priority(1, Priority::kPut);  // too late, and harmless
+  EXPECT_EQ(rivals.next(2), "2:3 2:3 ");
+}
+
+TEST(SessionOut, WhoCatchesUpGetsAHundredthOfThePiecesAllTheSame) {
+  Rivals rivals(16 * kMiB);
+  rivals.session().set_priority(2, Priority::kCatchUp);
+  constexpr int kPieces = 240;
+  int behind = 0;
+  for (int i = 0; i < kPieces; ++i) behind += rivals.next(1) == "2:3 " ? 1 : 0;
+  EXPECT_GE(behind * 100, kPieces);
+  EXPECT_LE(behind * 20, kPieces);
+}
+
 TEST(SessionOut, AClientHoldsAServerToTheLanesAccount) {
   Client client;
   const std::uint32_t lane = client.session().open_lane({.own_account = true});
