@@ -33,7 +33,8 @@ Conversation::Conversation(NativeShared& shared, const Peer::Parts& parts, env::
     : shared_(shared),
       peer_({parts.socket, parts.staging, parts.counters, parts.tls, parts.plain,
              server_side(parts.session)},
-            id, now) {
+            id, now),
+      turned_away_(parts.session.turned_away) {
   peer_.session().context = this;
 }
 

@@ -97,6 +97,8 @@ class Conversation {
   Conversation& operator=(const Conversation&) = delete;
 
   [[nodiscard]] Peer& peer() { return peer_; }
+  // It only hears that there is no room for it.
+  [[nodiscard]] bool turned_away() const { return turned_away_; }
   // Takes what the session has to tell, and gives the socket what there is to do. After any event.
   void serve(Nanos now);
   void tick(Nanos now);
@@ -219,6 +221,7 @@ class Conversation {
   NativeShared& shared_;
   std::size_t owed_ = 0;  // bytes; the session's answers count it down, so it outlives that
   Peer peer_;
+  const bool turned_away_;
   bool greeted_ = false;
   bool changes_untold_ = false;
   std::size_t under_way_ = 0;  // operations that hold on to this

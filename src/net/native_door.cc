@@ -17,7 +17,7 @@ NativeDoor::NativeDoor(env::Socket& socket, shard::DataPlane& data, proto::Contr
       staging_(options.staging_bytes, options.session.message_max),
       shared_(options, data, control),
       listeners_(std::move(listeners)) {
-  conversations_.reserve(options.sessions_max);
+  conversations_.reserve(options.sessions_max + kTurnedAwayMax);
 }
 
 // The server ends as a whole: from what is under way nobody comes back. Sessions and pools get back what it holds.
@@ -76,8 +76,12 @@ void NativeDoor::take(const env::SocketEvent& event, Nanos now) {
       return conversation.serve(now);
     case env::SocketEventKind::kClosed:
       conversation.on_closed();
-      --shared_.counters.sessions_open;
-      ending_.push_back(std::move(at->second));
+      if (conversation.turned_away()) {
+        --turned_away_;  // it has asked for nothing that could come back
+      } else {
+        --shared_.counters.sessions_open;
+        ending_.push_back(std::move(at->second));
+      }
       conversations_.erase(at);
       return;
     case env::SocketEventKind::kAccepted:
@@ -87,16 +91,22 @@ void NativeDoor::take(const env::SocketEvent& event, Nanos now) {
 
 void NativeDoor::accept(const env::SocketEvent& event, Nanos now) {
   const auto listener = std::ranges::find(listeners_, event.listener, &NativeListener::tag);
-  if (shared_.stopping || listener == listeners_.end() ||
-      conversations_.size() + ending_.size() >= shared_.options.sessions_max) {
-    ++shared_.counters.sessions_refused;
-    return socket_.close(event.connection);
-  }
-  ++shared_.counters.sessions;
-  ++shared_.counters.sessions_open;
+  const bool room = has_room();
+  const bool unheard = shared_.stopping || listener == listeners_.end() || !(room || may_tell());
+  if (!room || unheard) ++shared_.counters.sessions_refused;
+  if (unheard) return socket_.close(event.connection);
   if (conversations_.empty()) next_tick_ = now + kTickNanos;
-  const Peer::Parts parts{socket_,       staging_,        peers_,
-                          listener->tls, listener->plain, shared_.options.session};
+  Peer::Parts parts{socket_,       staging_,        peers_,
+                    listener->tls, listener->plain, shared_.options.session};
+  if (room) {
+    ++shared_.counters.sessions;
+    ++shared_.counters.sessions_open;
+  } else {
+    ++turned_away_;
+    ++told_;
+    parts.session.turned_away = true;
+    parts.session.preface_nanos = kTurnedAwayNanos;
+  }
   conversations_.emplace(static_cast<std::uint64_t>(event.connection),
                          std::make_unique<Conversation>(shared_, parts, event.connection, now));
 }
@@ -123,6 +133,7 @@ bool NativeDoor::memory_for_reader() const {
 
 void NativeDoor::tick(Nanos now) {
   next_tick_ = now + kTickNanos;
+  told_ = 0;
   staging_.tick(now);
   if (shared_.stopping && drain_end_ == runtime::kNever) drain_end_ = now + kDrainNanos;
   const bool late = now >= drain_end_;

@@ -2,7 +2,7 @@
 // keeps their conversations.
 //
 // Units      times in nanoseconds of the turn's `now`; sizes in bytes
-// Shape      at most `sessions_max` connections; messages that come in within `staging_bytes`, batches
+// Shape      at most `sessions_max` sessions, and kTurnedAwayMax connections that hear that there is no room; messages that come in within `staging_bytes`, batches
 //            on their way out within `delivery_bytes`
 // Owner      one core. Borrows Socket and planes, which outlive it
 // Allocates  when connections open; what is kept for messages and operations grows to what is in use
@@ -34,6 +34,11 @@ struct NativeListener {
 
 class NativeDoor final : public runtime::Agent {
  public:
+  // Who comes beyond `sessions_max` hears so: so many at once, and so many in a quarter of a second, for over TLS
+  // each costs a handshake. Who finds no place is closed without a word.
+  static constexpr std::uint32_t kTurnedAwayMax = 8;
+  static constexpr std::uint32_t kTurnedAwayPerTick = 16;
+
   NativeDoor(env::Socket& socket, shard::DataPlane& data, proto::ControlPlane& control,
              const NativeOptions& options, std::vector<NativeListener> listeners);
   ~NativeDoor() override;
@@ -65,9 +70,18 @@ class NativeDoor final : public runtime::Agent {
   static constexpr std::size_t kEventsPerTurn = 256;
   // How often patience is looked at: it is of seconds.
   static constexpr std::int64_t kTickNanos = 250 * kNanosPerMilli;
+  // For the preface of one that is turned away.
+  static constexpr std::int64_t kTurnedAwayNanos = 2 * kNanosPerSecond;
 
   void take(const env::SocketEvent& event, Nanos now);
   void accept(const env::SocketEvent& event, Nanos now);
+  [[nodiscard]] bool has_room() const {
+    return conversations_.size() - turned_away_ + ending_.size() < shared_.options.sessions_max;
+  }
+  // Whether one more may hear that there is no room.
+  [[nodiscard]] bool may_tell() const {
+    return turned_away_ < kTurnedAwayMax && told_ < kTurnedAwayPerTick;
+  }
   void wake(Nanos now);
   void feed(Nanos now);
   [[nodiscard]] bool memory_for_reader() const;
@@ -83,6 +97,8 @@ class NativeDoor final : public runtime::Agent {
   std::unordered_map<std::uint64_t, std::unique_ptr<Conversation>>
       conversations_;                                  // by ConnectionId
   std::vector<std::unique_ptr<Conversation>> ending_;  // closed, with operations under way
+  std::uint32_t turned_away_ = 0;                      // of `conversations_`
+  std::uint32_t told_ = 0;                             // since the last tick: turned away
   std::uint64_t map_epoch_ = 0;                        // that was told
   bool paused_ = false;
   Nanos next_tick_;

@@ -91,7 +91,7 @@ void native_metrics(Text& text, const std::vector<CoreReport>& cores) {
       {"penstock_native_sessions_open", "gauge", "Native sessions open now.",
        [](const CoreReport& r) { return r.native.sessions_open; }},
       {"penstock_native_sessions_refused_total", "counter",
-       "Native sessions closed at once: sessions_max, or a stop.",
+       "Native sessions turned away: sessions_max, or a stop.",
        [](const CoreReport& r) { return r.native.sessions_refused; }},
       {"penstock_native_denied_total", "counter", "Hellos whose proof was not accepted.",
        [](const CoreReport& r) { return r.native.denied; }},

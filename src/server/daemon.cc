@@ -107,7 +107,8 @@ Result<std::unique_ptr<CoreRig>> make_rig(std::uint32_t connections, std::uint32
   sockets.connections = connections;
   rig->socket = std::make_unique<drivers::UringSocket>(*rig->main, sockets);
   if (sessions > 0) {
-    sockets.connections = sessions + 16;  // the door counts whom it refuses
+    // The door counts whom it refuses, with and without a word.
+    sockets.connections = sessions + net::NativeDoor::kTurnedAwayMax + 16;
     rig->native = std::make_unique<drivers::UringSocket>(*rig->main, sockets);
   }
   auto waiter = drivers::RingWaiter::create(*rig->main);

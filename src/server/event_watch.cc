@@ -42,11 +42,38 @@ auto EventWatch::Condition::look(bool holds) -> Change {
 void EventWatch::observe(const ServiceReport& service, const std::vector<CoreReport>& cores) {
   if (service.draining) return;
   for (const CoreReport& core : cores) {
+    observe_core(core);
     for (const CellReport& cell : core.cells) observe_cell(service, cell);
   }
   observe_disk(service);
   observe_clock(service);
   observe_readiness(service, cores);
+}
+
+void EventWatch::observe_core(const CoreReport& core) {
+  if (cores_.size() <= core.id.raw()) cores_.resize(core.id.raw() + std::size_t{1});
+  CoreConditions& known = cores_[core.id.raw()];
+  const std::string id = fmt::format("{}", core.id.raw());
+  const std::uint64_t before = std::exchange(known.refused, core.native.sessions_refused);
+  switch (known.full.look(known.refused > before)) {
+    case Change::kBegan:
+      tell_(LogLevel::kWarning, "sessions_full",
+            "native sessions are turned away: the core has as many as it takes",
+            {{"core", id},
+             {"found", fmt::format("{} open, and {} turned away within a second",
+                                   core.native.sessions_open, known.refused - before)},
+             {"needed", "no more than [native] sessions_max on a core"},
+             {"mend",
+              "close what is not used, or raise sessions_max, with it [memory] budget, and restart "
+              "penstockd; who is turned away tries again by itself"}});
+      break;
+    case Change::kEnded:
+      tell_(LogLevel::kInfo, "sessions_have_room", "no native session is turned away any more",
+            {{"core", id}});
+      break;
+    case Change::kNone:
+      break;
+  }
 }
 
 void EventWatch::observe_cell(const ServiceReport& service, const CellReport& cell) {

@@ -1,5 +1,5 @@
 // Tells the log what has changed since it last looked, once a second: a cell fenced, a journal or the
-// file system full, the server ready or not. What /readyz says, the log says when it begins and ends.
+// file system full, sessions turned away, the server ready or not. What /readyz says, the log says when it begins and ends.
 //
 // Units      nanoseconds
 // Shape      an event when a condition begins, and one when it was gone for kClearLooks looks in a row:
@@ -45,6 +45,12 @@ class EventWatch {
     Condition full;
   };
 
+  struct CoreConditions {
+    Condition full;
+    std::uint64_t refused = 0;  // sessions, at the last look
+  };
+
+  void observe_core(const CoreReport& core);
   void observe_cell(const ServiceReport& service, const CellReport& cell);
   void observe_disk(const ServiceReport& service);
   void observe_clock(const ServiceReport& service);
@@ -55,6 +61,7 @@ class EventWatch {
   LogSink tell_;
   Nanos next_look_;
   bool looking_ = false;
+  std::vector<CoreConditions> cores_;
   std::vector<CellConditions> cells_;
   Condition disk_full_;
   Condition snapshots_fail_;

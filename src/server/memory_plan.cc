@@ -3,7 +3,7 @@
 #include "base/assert.h"
 #include "base/buffer_pool.h"
 #include "http/options.h"
-#include "net/conversation.h"
+#include "net/native_door.h"
 #include "shard/producers.h"
 #include "storage/append_limits.h"
 #include "storage/frame_ring.h"
@@ -23,6 +23,8 @@ constexpr std::uint64_t kShardBytes = 1 * kKiB;  // measured: bench/results, mem
 constexpr std::uint64_t kConnectionBytes = 124 * kKiB;
 // Under TLS: frames that came in 64 KiB, ciphertext 32, OpenSSL's own 47, output 16.
 constexpr std::uint64_t kSessionBytes = 160 * kKiB;
+// It takes no message: frames that came in 20 KiB, ciphertext 32, OpenSSL's own 47, output 5.
+constexpr std::uint64_t kTurnedAwayBytes = 104 * kKiB;
 constexpr std::uint64_t kLaneBytes = 640;           // both tables' part included
 constexpr std::uint64_t kNativeMemory = 48 * kMiB;  // of each kind; a message has up to 16
 // Every session has its first credit as long as it is open; beside that, two of the largest messages may come in.
@@ -80,6 +82,7 @@ std::expected<MemoryPlan, MemoryShortage> plan_memory(const Config& config, std:
   plan.index_cache_bytes = kIndexPages;
   const bool native = config.native.port != 0;
   const std::uint64_t sessions = native ? config.sessions_max : 0;
+  const std::uint64_t turned_away = native ? kTurnedAwayBytes * net::NativeDoor::kTurnedAwayMax : 0;
   plan.staging_bytes = native ? staging_bytes(sessions) : 0;
   plan.delivery_bytes = native ? kNativeMemory : 0;
   const net::NativeOptions bounds;
@@ -98,6 +101,7 @@ std::expected<MemoryPlan, MemoryShortage> plan_memory(const Config& config, std:
         {"native messages that come in, a core", plan.staging_bytes, cores},
         {"native deliveries, a core", plan.delivery_bytes, cores},
         {"native sessions, a core", kSessionBytes * sessions, cores},
+        {"native connections that are turned away, a core", turned_away, cores},
         {"native lanes, a core", kLaneBytes * lanes, cores},
         {"pieces of puts under way, a core", kParcels, cores},
         {"shards", kShardBytes, config.shards_max},

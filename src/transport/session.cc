@@ -25,8 +25,8 @@ Session::Impl::Impl(Session& session, const SessionOptions& opts, Staging& memor
   preface_due = !options.server;
   limits.message_max = options.message_max;
   limits.lanes_max = options.lanes_max;
-  if (!options.server) return;
   // Who is refused hears so behind the prefaces.
+  if (!options.server || options.turned_away) return;
   if (staging.open(account, session, options.first_credit)) granted_told = account.granted;
 }
 

@@ -35,6 +35,8 @@ class Staging;
 
 struct SessionOptions {
   bool server = false;
+  bool turned_away =
+      false;  // a server's: behind the prefaces it says kOverloaded, and takes nothing
   std::uint32_t message_max = 16 * kMiB;
   std::uint32_t control_message_max = 64 * kKiB;  // on lane 0
   std::uint32_t control_waiting_max = 256;        // on lane 0: messages that were not released

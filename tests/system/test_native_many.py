@@ -1,6 +1,7 @@
 """A thousand native sessions over plain TCP and a thousand over TLS at once: each puts a batch and reads it back, none gets
-another's, the memory that they take is the one that the plan says, and who comes beyond `sessions_max` is closed."""
+another's, the memory that they take is the one that the plan says, and who comes beyond `sessions_max` hears so."""
 import contextlib
+import json
 import random
 import resource
 
@@ -62,18 +63,16 @@ class Guest:
 
 
 def refused(daemon, tls):
-    """Whether a new connection is closed without a word, as is one beyond `sessions_max`."""
-    from OpenSSL import SSL
-    if tls:
-        try:
-            Session(daemon, tls, hello=False).close()
-        except (SSL.Error, ConnectionError):
-            return True
-        return False
-    with Session(daemon, hello=False) as session:
-        code, reason = session.until_closed()
-        assert session.peer_largest is None, "a preface"
-        return (code, reason) == (None, "")
+    """Whether a new connection hears that there is no room, as one beyond `sessions_max` does."""
+    with Session(daemon, tls, hello=False) as session:
+        session.hello()
+        return session.until_closed() == ("kOverloaded", "no room for another session")
+
+
+def told(daemon, event):
+    """The lines of an event in the log."""
+    lines = [json.loads(line) for line in daemon.log().splitlines() if line.startswith("{")]
+    return [line for line in lines if line["event"] == event]
 
 
 def test_a_thousand_over_tcp_and_a_thousand_over_tls():
@@ -96,6 +95,7 @@ def test_a_thousand_over_tcp_and_a_thousand_over_tls():
         for tls in (False, True, False, True):
             assert refused(daemon, tls), f"{2 * MANY} sessions and room for another one, {'TLS' if tls else 'TCP'}"
         assert daemon.metric("penstock_native_sessions_refused_total") == 4
+        harness.eventually(lambda: told(daemon, "sessions_full"), what="sessions_full in the log")
         for step in (Guest.get, Guest.got):
             for guest in guests:
                 step(guest)
@@ -110,6 +110,8 @@ def test_a_thousand_over_tcp_and_a_thousand_over_tls():
         for tls in (False, True):
             stack.enter_context(Session(daemon, tls)).get_map("many")
         assert refused(daemon, tls=False)
+        harness.eventually(lambda: told(daemon, "sessions_have_room"), what="sessions_have_room in the log")
+        assert 1 <= len(told(daemon, "sessions_full")) <= 2, "once each time, not once for each session"
 
 
 harness.run(globals())

@@ -258,25 +258,127 @@ TEST(Connection, APeerThatClosesIsNotKept) {
 
 // --- Sessions ------------------------------------------------------------------------------------
 
-TEST(Connection, NoMoreSessionsThanAllowed) {
-  net::NativeOptions options;
-  options.sessions_max = 2;
-  NativeHarness server(options);
-  NativeClient first(server);
-  NativeClient second(server);
-  first.greet();
-  second.greet();
-  NativeClient third(server);
-  third.carry();
-  EXPECT_FALSE(third.connected());
-  EXPECT_EQ(server.door.counters().sessions_refused, 1U);
-  // There is room again when one has gone.
-  server.socket.vanish(first.id());
+constexpr std::string_view kNoRoom = "closed kOverloaded no room for another session; ";
+
+// A server with room for two sessions, which are there.
+struct FullServer {
+  explicit FullServer(std::shared_ptr<const transport::TlsContext> tls = nullptr)
+      : server(room_for_two(), std::move(tls)) {
+    first.greet();
+    second.greet();
+  }
+  static net::NativeOptions room_for_two() {
+    net::NativeOptions options;
+    options.sessions_max = 2;
+    return options;
+  }
+  NativeHarness server;
+  NativeClient first{server};
+  NativeClient second{server};
+};
+
+TEST(Connection, WhoComesBeyondTheSessionsHearsThatThereIsNoRoom) {
+  for (const auto& tls : {std::shared_ptr<transport::TlsContext>(), client_tls()}) {
+    FullServer full(server_tls());
+    NativeHarness& server = full.server;
+    const std::uint64_t staging = server.door.staging_used();
+    NativeClient third(server, NativeHarness::kPlainListener, tls);
+    third.carry();
+    EXPECT_EQ(third.told, kNoRoom);
+    EXPECT_TRUE(third.connected()) << "it may still have to read that";
+    EXPECT_EQ(server.door.staging_used(), staging);
+    EXPECT_EQ(server.door.counters().sessions_refused, 1U);
+    EXPECT_EQ(server.door.counters().sessions_open, 2U);
+    // There is room again when one has gone, though this one still lingers.
+    server.socket.vanish(full.first.id());
+    server.poll();
+    NativeClient fourth(server, NativeHarness::kPlainListener, tls);
+    fourth.greet();
+    server.socket.end(third.id());
+    server.poll();
+    server.poll();
+    EXPECT_FALSE(third.connected());
+    EXPECT_EQ(server.door.counters().sessions, 3U);
+    EXPECT_EQ(server.door.counters().sessions_open, 2U);
+    EXPECT_EQ(server.door.counters().sessions_refused, 1U);
+    EXPECT_EQ(server.door.counters().violations, 0U);
+  }
+}
+
+TEST(Connection, OneThatIsTurnedAwayMaySpeakFirstAndIsNotHeard) {
+  FullServer full;
+  NativeHarness& server = full.server;
+  const env::ConnectionId id = server.socket.connect();
+  server.socket.give(id, preface() + std::string(100'000, '\x01'));
+  for (int i = 0; i < 1000; ++i) server.poll();
+  EXPECT_NE(server.socket.taken(id).find("no room for another session"), std::string::npos);
+  EXPECT_EQ(server.socket.unread(id), 0U) << "what is not read would cost it the answer";
+  server.pass(2500);
+  EXPECT_FALSE(server.socket.open(id));
+  EXPECT_TRUE(full.first.connected());
+}
+
+TEST(Connection, OnlySoManyAtOnceHearThatThereIsNoRoom) {
+  constexpr std::size_t kPlaces = net::NativeDoor::kTurnedAwayMax;
+  FullServer full;
+  NativeHarness& server = full.server;
+  const auto open = [&](const std::vector<env::ConnectionId>& ids) {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(ids, [&](const auto id) { return server.socket.open(id); }));
+  };
+  std::vector<env::ConnectionId> silent;
+  for (std::size_t i = 0; i < kPlaces + 4; ++i) silent.push_back(server.socket.connect());
   server.poll();
-  NativeClient fourth(server);
-  fourth.greet();
-  EXPECT_EQ(server.door.counters().sessions, 3U);
+  server.poll();
+  EXPECT_EQ(open(silent), kPlaces);
+  EXPECT_EQ(server.door.counters().sessions_refused, kPlaces + 4);
+  server.pass(1500);
+  NativeClient unheard(server);
+  unheard.carry();
+  EXPECT_FALSE(unheard.connected());
+  EXPECT_EQ(unheard.told, "");
+  // Each keeps its place for the time of a preface.
+  server.pass(1000);
+  EXPECT_EQ(open(silent), 0U);
+  NativeClient heard(server);
+  heard.carry();
+  EXPECT_EQ(heard.told, kNoRoom);
+  EXPECT_EQ(server.door.counters().sessions_refused, kPlaces + 6);
   EXPECT_EQ(server.door.counters().sessions_open, 2U);
+}
+
+TEST(Connection, NoMoreHearThatThereIsNoRoomThanSoManyInAQuarterOfASecond) {
+  FullServer full;
+  NativeHarness& server = full.server;
+  server.pass(250);
+  for (std::uint32_t i = 0; i < net::NativeDoor::kTurnedAwayPerTick; ++i) {
+    NativeClient one(server);
+    one.carry();
+    EXPECT_EQ(one.told, kNoRoom);
+    server.socket.end(one.id());
+    server.poll();
+    server.poll();
+    EXPECT_FALSE(one.connected());
+  }
+  NativeClient unheard(server);
+  unheard.carry();
+  EXPECT_FALSE(unheard.connected());
+  EXPECT_EQ(unheard.told, "");
+  server.pass(250);
+  NativeClient heard(server);
+  heard.carry();
+  EXPECT_EQ(heard.told, kNoRoom);
+}
+
+TEST(Connection, WhoIsTurnedAwayDoesNotHoldUpAStop) {
+  FullServer full;
+  NativeHarness& server = full.server;
+  const env::ConnectionId silent = server.socket.connect();
+  server.poll();
+  server.door.begin_drain();
+  server.pass(8'000);
+  EXPECT_FALSE(server.socket.open(silent));
+  EXPECT_TRUE(server.door.drained());
 }
 
 TEST(Connection, WithoutStagingMemoryForItASessionHearsWhy) {

@@ -127,6 +127,27 @@ TEST_F(EventWatchTest, AFullFileSystemSnapshotsAndTheClockAreTold) {
   EXPECT_EQ(look(10), Names{"clock_sure"});
 }
 
+TEST_F(EventWatchTest, SessionsThatAreTurnedAwayAreToldOnceHoweverMany) {
+  EXPECT_EQ(look(), Names{"ready"});
+  cores.resize(2);
+  cores[1].id = CoreId(1);
+  cores[1].native.sessions_open = 256;
+  EXPECT_EQ(look(), Names{}) << "it may be full";
+  cores[1].native.sessions_refused = 3;
+  EXPECT_EQ(look(), Names{"sessions_full"});
+  EXPECT_EQ(events[0].level, LogLevel::kWarning);
+  EXPECT_EQ(events[0].fields.at("core"), "1");
+  EXPECT_EQ(events[0].fields.at("found"), "256 open, and 3 turned away within a second");
+  EXPECT_NE(events[0].fields.at("mend").find("sessions_max"), std::string::npos);
+  for (std::uint64_t i = 0; i < 100; ++i) {
+    cores[1].native.sessions_refused += 1 + i % 3;
+    EXPECT_EQ(look(), Names{});
+  }
+  EXPECT_EQ(look(EventWatch::kClearLooks - 1), Names{});
+  EXPECT_EQ(look(), Names{"sessions_have_room"});
+  EXPECT_EQ(look(20), Names{});
+}
+
 TEST_F(EventWatchTest, ChangesAreToldWithWhoMadeThem) {
   EXPECT_EQ(answered(proto::CreateStream{.name = "fleet", .shards = 4}), Names{"stream_created"});
   EXPECT_EQ(events[0].fields.at("shards"), "4");

@@ -91,6 +91,12 @@ TEST(Client, StoresThroughTls) {
   const auto client = Client::connect(options);
   ASSERT_TRUE(client);
   put_from_threads(**client, loopback, 300);
+  // Over TLS, too, one hears that there is no room.
+  loopback.with([](FakeServer& server) { server.full = true; });
+  options.connect_timeout = std::chrono::milliseconds(500);
+  const auto turned_away = Client::connect(options);
+  ASSERT_FALSE(turned_away);
+  EXPECT_EQ(turned_away.error().code, ErrorCode::kOverloaded);
   // Who trusts others does not connect.
   options.ca_file.clear();
   options.connect_timeout = std::chrono::milliseconds(300);

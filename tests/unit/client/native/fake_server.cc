@@ -152,6 +152,7 @@ void FakeServer::reshaped() {
 FakeConnection::FakeConnection(FakeServer& server, Nanos now) : server_(server) {
   transport::SessionOptions options;
   options.server = true;
+  options.turned_away = server.full;
   session_ = std::make_unique<transport::Session>(options, server.staging, now);
   server_.connections.push_back(this);
 }

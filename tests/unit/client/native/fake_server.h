@@ -92,6 +92,7 @@ class FakeServer {
   std::uint32_t lanes_max = 1024;
   std::size_t delivery_records = 1'000'000;  // of one Delivery
 
+  bool full = false;  // connections are turned away
   bool tells = true;  // clients of a new epoch; otherwise it is as if that were on its way for long
 
   std::uint64_t credit_seen = 0;  // the most that a subscription ever had

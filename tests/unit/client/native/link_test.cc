@@ -133,6 +133,23 @@ TEST(Link, ComesBackToAnOverloadedServerNotBeforeASecond) {
   EXPECT_TRUE(rig.link.open());
 }
 
+TEST(Link, SaysThatTheServerIsFullAndComesBackNotBeforeASecond) {
+  Rig rig;
+  Watcher watcher(rig.link);
+  rig.server.full = true;
+  rig.run(1);
+  EXPECT_FALSE(rig.link.open());
+  EXPECT_EQ(rig.link.problem(), "kOverloaded: no room for another session");
+  EXPECT_EQ(rig.link.problem_code(), ErrorCode::kOverloaded);
+  EXPECT_GE(rig.link.next_deadline() - rig.now(), kNanosPerSecond);
+  rig.run(900);
+  EXPECT_EQ(rig.heard(), "") << "one that is turned away is not heard";
+  rig.server.full = false;
+  rig.run(160);
+  EXPECT_EQ(watcher.all(), "open");
+  EXPECT_EQ(rig.link.problem(), "");
+}
+
 TEST(Link, TriesTheNextEndpointWhenTheServerStops) {
   LinkOptions options = Rig::options_of(FakeServer::kSecret);
   options.endpoints.push_back({.host = "there", .port = 2, .tls = nullptr});
