@@ -55,6 +55,9 @@ class MemorySocket final : public env::Socket {
     PENSTOCK_ASSERT(out_.empty());
     out_.assign(pieces.begin(), pieces.end());
   }
+  void send_held(env::ConnectionId, std::span<const std::byte>) override {
+    PENSTOCK_ASSERT(false);  // no door of a benchmark is made to
+  }
   void close(env::ConnectionId) override {
     events_.push_back({env::SocketEventKind::kClosed, kPeer, 0, 0, 0});
   }

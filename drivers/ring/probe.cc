@@ -115,6 +115,19 @@ void probe_operations(RingProbe& probe) {
   io_uring_free_probe(found);
 }
 
+// By trying: where operation and flag are known, it is the descriptor that is wrong.
+bool sends_without_copy() {
+  io_uring ring{};
+  if (io_uring_queue_init(4, &ring, 0) < 0) return false;
+  io_uring_sqe* const entry = io_uring_get_sqe(&ring);
+  io_uring_prep_send_zc(entry, -1, nullptr, 0, 0, kSendReportsUsage);
+  io_uring_cqe* done = nullptr;
+  const bool known =
+      io_uring_submit(&ring) == 1 && io_uring_wait_cqe(&ring, &done) == 0 && done->res == -EBADF;
+  io_uring_queue_exit(&ring);
+  return known;
+}
+
 }  // namespace
 
 RingProbe probe_ring() {
@@ -134,6 +147,7 @@ RingProbe probe_ring() {
     probe.features.push_back({setup.name, try_setup(setup.flags, nullptr) == 0, false});
   }
   probe_operations(probe);
+  probe.features.push_back({kZeroCopySend, sends_without_copy(), false});
   for (const RingFeature& feature : probe.features) {
     if (!feature.needed || feature.found) continue;
     probe.refusal = RingRefusal::kIncomplete;

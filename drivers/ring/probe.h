@@ -2,6 +2,8 @@
 // refusal that says what to mend.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +20,9 @@ enum class RingRefusal : std::uint8_t {
   kOther,
 };
 
+// Sends without a copy, and the word of which were copied all the same; from Linux 6.2 on. Else every send is copied.
+inline constexpr std::string_view kZeroCopySend = "op send zero copy";
+
 struct RingFeature {
   std::string_view name;
   bool found = false;
@@ -33,6 +38,10 @@ struct RingProbe {
   std::vector<RingFeature> features;
 
   [[nodiscard]] bool usable() const { return refusal == RingRefusal::kNone; }
+  [[nodiscard]] bool has(std::string_view feature) const {
+    return std::ranges::any_of(
+        features, [&](const RingFeature& one) { return one.name == feature && one.found; });
+  }
 };
 
 [[nodiscard]] RingProbe probe_ring();

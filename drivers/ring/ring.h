@@ -25,6 +25,9 @@
 
 namespace penstock::drivers {
 
+// Of <linux/io_uring.h> from Linux 6.2 on: IORING_SEND_ZC_REPORT_USAGE.
+inline constexpr unsigned kSendReportsUsage = 1U << 3;
+
 class RingClient {
  public:
   virtual ~RingClient() = default;

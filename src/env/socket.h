@@ -6,7 +6,7 @@
 //            or until kClosed of its connection, whichever comes first
 // Allocates  when connections open; never per receive or send
 // Errors     listen: kAddressInUse, kPermission, kSystem. A connection that fails gives kClosed
-// States     (accept) kAccepted ─► kReceived*, kSent* ─► kClosed, exactly once, always last
+// States     (accept) kAccepted ─► kReceived*, kSent*, kReleased* ─► kClosed, exactly once, always last
 #pragma once
 
 #include "penstock/result.h"
@@ -24,8 +24,12 @@ enum class ConnectionId : std::uint64_t { kNone = 0 };
 
 // Of one send.
 inline constexpr std::size_t kSendPiecesMax = 64;
+// Held sends of one connection that were not released.
+inline constexpr std::size_t kHeldSendsMax = 8;
+// Less is copied sooner than its pages are looked up and given back.
+inline constexpr std::size_t kHeldBytesMin = std::size_t{16} * 1024;
 
-enum class SocketEventKind : std::uint8_t { kAccepted, kReceived, kSent, kClosed };
+enum class SocketEventKind : std::uint8_t { kAccepted, kReceived, kSent, kReleased, kClosed };
 
 struct SocketEvent {
   SocketEventKind kind = SocketEventKind::kClosed;
@@ -35,6 +39,11 @@ struct SocketEvent {
   // kSent: all of the buffer, always.
   std::uint32_t bytes = 0;
   std::int32_t error = 0;  // kClosed: errno, 0 when closed by us or by the peer's end
+  // kReleased: so many of the oldest held sends. Of these, so many were to go without a copy, and so
+  // many of those the kernel copied all the same.
+  std::uint8_t released = 0;
+  std::uint8_t uncopied = 0;
+  std::uint8_t copied = 0;
 };
 
 class Socket {
@@ -53,6 +62,9 @@ class Socket {
   // stay unchanged until kSent; the list of them is the driver's own.
   virtual void send(ConnectionId connection,
                     std::span<const std::span<const std::byte>> pieces) = 0;
+  // As `send`, but the bytes stay unchanged until kReleased, which comes behind kSent: so the kernel need not copy
+  // them, where it and the device can do without. REQUIRES: fewer than kHeldSendsMax are not released.
+  virtual void send_held(ConnectionId connection, std::span<const std::byte> bytes) = 0;
   // Closes at once; kClosed follows through `reap`. Harmless on a stale id.
   virtual void close(ConnectionId connection) = 0;
   [[nodiscard]] virtual std::string peer(ConnectionId connection) = 0;

@@ -112,6 +112,7 @@ void FrontDoor::take(const env::SocketEvent& event, Nanos now) {
       open_.erase(at);
       --shared_.counters.connections_open;
       return connection.on_closed();
+    case env::SocketEventKind::kReleased:  // nothing is held
     case env::SocketEventKind::kAccepted:
       return;
   }

@@ -32,7 +32,7 @@ Conversation::Conversation(NativeShared& shared, const Peer::Parts& parts, env::
                            Nanos now)
     : shared_(shared),
       peer_({parts.socket, parts.staging, parts.counters, parts.tls, parts.plain,
-             server_side(parts.session)},
+             server_side(parts.session), parts.held},
             id, now),
       turned_away_(parts.session.turned_away) {
   peer_.session().context = this;

@@ -44,6 +44,8 @@ struct NativeOptions {
   std::uint64_t staging_bytes = 64 * kMiB;  // messages that come in
   // Batches on their way out. Who meets one that never has room waits for ever, and all behind him.
   std::uint64_t delivery_bytes = 32 * kMiB;
+  // What TLS has sealed is kept until the kernel needs it no more, so that it need not be copied.
+  bool hold_sends = false;
   transport::SessionOptions session;
 };
 

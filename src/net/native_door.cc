@@ -74,6 +74,8 @@ void NativeDoor::take(const env::SocketEvent& event, Nanos now) {
     case env::SocketEventKind::kSent:
       conversation.peer().on_sent(now);
       return conversation.serve(now);
+    case env::SocketEventKind::kReleased:
+      return conversation.peer().on_released(event);  // nobody has waited for it
     case env::SocketEventKind::kClosed:
       conversation.on_closed();
       if (conversation.turned_away()) {
@@ -96,8 +98,13 @@ void NativeDoor::accept(const env::SocketEvent& event, Nanos now) {
   if (!room || unheard) ++shared_.counters.sessions_refused;
   if (unheard) return socket_.close(event.connection);
   if (conversations_.empty()) next_tick_ = now + kTickNanos;
-  Peer::Parts parts{socket_,       staging_,        peers_,
-                    listener->tls, listener->plain, shared_.options.session};
+  Peer::Parts parts{socket_,
+                    staging_,
+                    peers_,
+                    listener->tls,
+                    listener->plain,
+                    shared_.options.session,
+                    shared_.options.hold_sends ? &held_ : nullptr};
   if (room) {
     ++shared_.counters.sessions;
     ++shared_.counters.sessions_open;

@@ -65,6 +65,7 @@ class NativeDoor final : public runtime::Agent {
   [[nodiscard]] const PeerCounters& bytes() const { return peers_; }
   [[nodiscard]] std::uint64_t staging_used() const { return staging_.outstanding(); }
   [[nodiscard]] std::uint64_t delivery_used() const { return shared_.deliveries.used(); }
+  [[nodiscard]] std::size_t sends_held() const { return held_.taken(); }
 
  private:
   static constexpr std::size_t kEventsPerTurn = 256;
@@ -93,6 +94,7 @@ class NativeDoor final : public runtime::Agent {
   transport::Staging staging_;
   NativeShared shared_;
   PeerCounters peers_;
+  HeldOutput held_;
   std::vector<NativeListener> listeners_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Conversation>>
       conversations_;                                  // by ConnectionId

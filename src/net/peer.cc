@@ -3,6 +3,7 @@
 #include "base/assert.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace penstock::net {
 namespace {
@@ -112,11 +113,41 @@ bool Peer::send_sealed(Nanos now) {
     session_.sent(now);
   }
   if (session_.closed() && tls_->writable()) tls_->end();
-  if (tls_->output_bytes() == 0) return false;
-  const std::span<const std::byte> sealed = tls_->take_output();
-  parts_.counters.bytes_out += sealed.size();
-  parts_.socket.send(id_, sealed);
+  const std::size_t bytes = tls_->output_bytes();
+  if (bytes == 0) return false;
+  parts_.counters.bytes_out += bytes;
+  if (may_hold(bytes)) {
+    std::vector<std::byte>& sealed = held_[(held_first_ + held_count_++) % held_.size()];
+    sealed = parts_.held->take();
+    tls_->exchange_output(sealed);
+    parts_.socket.send_held(id_, sealed);
+  } else {
+    parts_.socket.send(id_, tls_->take_output());
+  }
   return true;
+}
+
+bool Peer::may_hold(std::size_t bytes) const {
+  return parts_.held != nullptr && bytes >= env::kHeldBytesMin && held_count_ < held_.size() &&
+         parts_.held->has_room();
+}
+
+void Peer::give_back_oldest() {
+  PENSTOCK_ASSERT(held_count_ > 0);
+  parts_.held->give(std::move(held_[held_first_]));
+  held_first_ = (held_first_ + 1) % held_.size();
+  --held_count_;
+}
+
+void Peer::on_released(const env::SocketEvent& event) {
+  for (std::size_t i = 0; i < event.released; ++i) give_back_oldest();
+  parts_.counters.uncopied += event.uncopied;
+  parts_.counters.copied += event.copied;
+}
+
+void Peer::on_closed() {
+  state_ = State::kClosed;
+  while (held_count_ > 0) give_back_oldest();
 }
 
 void Peer::on_sent(Nanos now) {

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "env/socket.h"
+#include "net/held_output.h"
 #include "penstock/units.h"
 #include "proto/credentials.h"
 #include "transport/session.h"
@@ -21,6 +22,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <vector>
 
 namespace penstock::net {
 
@@ -29,7 +31,9 @@ struct PeerCounters {
   std::uint64_t bytes_out = 0;
   std::uint64_t tls_handshakes = 0;
   std::uint64_t tls_failures = 0;
-  std::uint64_t refused = 0;  // neither TLS nor, where that is allowed, a preface
+  std::uint64_t refused = 0;   // neither TLS nor, where that is allowed, a preface
+  std::uint64_t uncopied = 0;  // sends that were to go without a copy
+  std::uint64_t copied = 0;    // …, and were copied by the kernel all the same
 };
 
 class Peer {
@@ -41,6 +45,7 @@ class Peer {
     std::shared_ptr<const transport::TlsContext> tls;  // null: there is none
     bool plain = false;                                // is allowed
     transport::SessionOptions session;
+    HeldOutput* held = nullptr;  // null: every send is copied
   };
 
   Peer(const Parts& parts, env::ConnectionId id, Nanos now);
@@ -51,7 +56,8 @@ class Peer {
   // Events of the socket. Afterwards `session()` may have events.
   void on_received(std::uint32_t bytes, Nanos now);
   void on_sent(Nanos now);
-  void on_closed() { state_ = State::kClosed; }
+  void on_released(const env::SocketEvent& event);
+  void on_closed();
   // True when bytes that were received before have gone to the session: take its events, ask again.
   [[nodiscard]] bool more(Nanos now);
   // Moves what the session has to send, asks for what it wants to receive, closes when it has closed. At the
@@ -92,6 +98,8 @@ class Peer {
   [[nodiscard]] bool broken() const;
   [[nodiscard]] bool send_plain();
   [[nodiscard]] bool send_sealed(Nanos now);
+  [[nodiscard]] bool may_hold(std::size_t bytes) const;
+  void give_back_oldest();
 
   Parts parts_;
   env::ConnectionId id_;
@@ -106,6 +114,10 @@ class Peer {
   std::array<std::byte, 256> dropped_;  // what comes while it lingers
   std::unique_ptr<transport::TlsSession> tls_;
   std::unique_ptr<std::byte[]> cipher_;
+  // Sent, and perhaps still read by the kernel: `held_count_` from `held_first_` on, in a ring.
+  std::array<std::vector<std::byte>, env::kHeldSendsMax> held_;
+  std::size_t held_first_ = 0;
+  std::size_t held_count_ = 0;
   transport::Session session_;
 };
 

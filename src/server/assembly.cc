@@ -290,6 +290,7 @@ std::unique_ptr<net::NativeDoor> Server::make_native(std::size_t i, shard::DataP
   options.sessions_max = config_.sessions_max;
   options.staging_bytes = memory_.staging_bytes;
   options.delivery_bytes = memory_.delivery_bytes;
+  options.hold_sends = config_.zero_copy_send;
   return std::make_unique<net::NativeDoor>(
       *drivers_.data[i].native, data, control, options,
       std::vector{

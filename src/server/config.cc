@@ -164,6 +164,8 @@ constexpr Key kKeys[] = {
      [](const toml::node& v, Config& c) { return take_address(v, c.native); }},
     {"native", "sessions_max", "16 to 100000 (per data core)",
      [](const toml::node& v, Config& c) { return take_int(v, c.sessions_max, 16, 100'000); }},
+    {"native", "zero_copy_send", "true or false",
+     [](const toml::node& v, Config& c) { return take_bool(v, c.zero_copy_send); }},
     {"admin", "listen", "\"host:port\" or \"off\"",
      [](const toml::node& v, Config& c) { return take_address(v, c.admin); }},
     {"limits", "shard", "\"kinesis\" or \"none\"",

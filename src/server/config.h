@@ -60,6 +60,7 @@ struct Config {
   Address native{"127.0.0.1", 4569};
   // Per core; each is 160 KiB of the memory budget, and from the 257th on 64 KiB more.
   std::uint32_t sessions_max = 256;
+  bool zero_copy_send = false;
   // [admin]
   Address admin{"127.0.0.1", 4570};
   // [limits]

@@ -91,7 +91,7 @@ struct CoreRig {
 };
 
 Result<std::unique_ptr<CoreRig>> make_rig(std::uint32_t connections, std::uint32_t sessions,
-                                          int lock) {
+                                          bool zero_copy, int lock) {
   auto rig = std::make_unique<CoreRig>();
   auto main = drivers::Ring::create();
   if (!main) return std::unexpected(main.error());
@@ -109,6 +109,7 @@ Result<std::unique_ptr<CoreRig>> make_rig(std::uint32_t connections, std::uint32
   if (sessions > 0) {
     // The door counts whom it refuses, with and without a word.
     sockets.connections = sessions + net::NativeDoor::kTurnedAwayMax + 16;
+    sockets.zero_copy = zero_copy;
     rig->native = std::make_unique<drivers::UringSocket>(*rig->main, sockets);
   }
   auto waiter = drivers::RingWaiter::create(*rig->main);
@@ -217,6 +218,11 @@ std::string shown_features(const drivers::RingProbe& probe) {
   return text;
 }
 
+constexpr std::string_view kNoZeroCopy =
+    "this kernel's io_uring has no zero-copy send that reports its usage";
+constexpr std::string_view kZeroCopyNeeds = "Linux 6.2 or later";
+constexpr std::string_view kZeroCopyMend = "run such a kernel, or remove zero_copy_send";
+
 void report_start(const Server& server, const Config& config) {
   const storage::RecoveryReport& recovery = server.recovery();
   log(LogLevel::kInfo, "memory_plan", "memory plan\n" + server.memory().text());
@@ -314,6 +320,14 @@ int run_daemon(const Config& config, bool dev) {
   if (!probe.usable()) return refuse(no_uring(probe));
   log(LogLevel::kInfo, "io_uring", "io_uring is used",
       {{"mode", probe.mode}, {"features", shown_features(probe)}});
+  const bool zero_copy = config.zero_copy_send && probe.has(drivers::kZeroCopySend);
+  if (config.zero_copy_send && !zero_copy) {
+    log(LogLevel::kWarning, "zero_copy_off",
+        "sends are copied, though [native] zero_copy_send is on",
+        {{"found", std::string(kNoZeroCopy)},
+         {"needed", std::string(kZeroCopyNeeds)},
+         {"mend", std::string(kZeroCopyMend)}});
+  }
   auto volume = open_directory(config);
   if (!volume) return refuse(volume.error());
   drivers::SystemEntropy entropy;
@@ -324,8 +338,8 @@ int run_daemon(const Config& config, bool dev) {
   for (std::size_t i = 0; i <= config.data_cpus.size(); ++i) {
     const bool service = i == config.data_cpus.size();
     const std::uint32_t sessions = service || config.native.port == 0 ? 0 : config.sessions_max;
-    auto rig =
-        make_rig(service ? 64 : config.connections_max, sessions, (*volume)->lock_descriptor());
+    auto rig = make_rig(service ? 64 : config.connections_max, sessions, zero_copy,
+                        (*volume)->lock_descriptor());
     if (!rig) {
       return refuse(
           plain(rig.error().code, "cannot make a core's ring", std::strerror(rig.error().detail),
@@ -397,6 +411,12 @@ int check_daemon(const Config& config) {
     }
   }
   fmt::print("the configuration is valid\nmemory plan\n{}", plan->text());
+  if (config.zero_copy_send && !drivers::probe_ring().has(drivers::kZeroCopySend)) {
+    fmt::print(
+        "note: [native] zero_copy_send is on, and sends will be copied\n  found  {}\n  needed {}\n"
+        "  mend   {}\n",
+        kNoZeroCopy, kZeroCopyNeeds, kZeroCopyMend);
+  }
   return kExitOk;
 }
 

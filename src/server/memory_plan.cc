@@ -106,6 +106,10 @@ std::expected<MemoryPlan, MemoryShortage> plan_memory(const Config& config, std:
         {"pieces of puts under way, a core", kParcels, cores},
         {"shards", kShardBytes, config.shards_max},
     };
+    if (native && config.zero_copy_send) {
+      plan.terms.push_back(
+          {"native sends without a copy, a core", net::HeldOutput::kBytesMax, cores});
+    }
   };
   // What is left over after the fixed terms: half to the tail windows, half to bodies and answers.
   fill();

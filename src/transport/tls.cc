@@ -299,6 +299,11 @@ void TlsSession::trim() {
   }
 }
 
+void TlsSession::exchange_output(std::vector<std::byte>& buffer) {
+  PENSTOCK_ASSERT(buffer.empty());
+  filling_.swap(buffer);
+}
+
 std::span<const std::byte> TlsSession::take_output() {
   in_flight_.clear();
   in_flight_.swap(filling_);

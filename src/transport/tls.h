@@ -87,6 +87,8 @@ class TlsSession {
   // `take_output`; at most one piece is in flight at a time.
   [[nodiscard]] std::size_t output_bytes() const { return filling_.size(); }
   [[nodiscard]] std::span<const std::byte> take_output();
+  // The same, in a buffer that becomes the caller's, for an empty one.
+  void exchange_output(std::vector<std::byte>& buffer);
 
   [[nodiscard]] TlsState state() const { return state_; }
   // Also after the peer's end: that says only that it will send no more.

@@ -1,5 +1,5 @@
 // Sockets without a network: a test plays the peers. Bytes given by a peer wait until a receive is
-// posted, as a kernel would keep them; a send completes when the test lets it.
+// posted, as a kernel would keep them; a send completes when the test lets it, and so is a held one released.
 //
 // Owner      the test, one thread
 #pragma once
@@ -59,6 +59,22 @@ class FakeSocket final : public env::Socket {
   }
   // All the same, this one takes what is being sent to it now.
   void take(env::ConnectionId id) { finish_send(id); }
+  // Held sends are released only by `release`, the oldest of one connection first.
+  void set_holding(bool holding) { holding_ = holding; }
+  void release(env::ConnectionId id, std::size_t count, bool copied = false) {
+    Peer& peer = peers_[id];
+    for (; count > 0 && !peer.held.empty(); --count) {
+      let_go(peer);
+      events_.push_back({.kind = env::SocketEventKind::kReleased,
+                         .connection = id,
+                         .released = 1,
+                         .uncopied = 1,
+                         .copied = std::uint8_t{copied}});
+    }
+  }
+  [[nodiscard]] std::size_t held(env::ConnectionId id) const { return peers_.at(id).held.size(); }
+  // Bytes were used again while they were held, or too many sends were.
+  [[nodiscard]] bool spoiled() const { return spoiled_; }
   [[nodiscard]] bool listening() const { return listening_; }
 
   // env::Socket
@@ -79,9 +95,17 @@ class FakeSocket final : public env::Socket {
       peer.joined.insert(peer.joined.end(), piece.begin(), piece.end());
     send(id, std::span<const std::byte>(peer.joined));
   }
+  void send_held(env::ConnectionId id, std::span<const std::byte> bytes) override {
+    Peer& peer = peers_[id];
+    if (peer.closed) return;
+    spoiled_ = spoiled_ || peer.held.size() == env::kHeldSendsMax;
+    peer.held.push_back({bytes, {bytes.begin(), bytes.end()}});
+    send(id, bytes);
+  }
   void close(env::ConnectionId id) override {
     Peer& peer = peers_[id];
     if (peer.closed) return;
+    while (!peer.held.empty()) let_go(peer);
     peer.closed = true;
     peer.into = {};
     peer.sending = {};
@@ -97,14 +121,24 @@ class FakeSocket final : public env::Socket {
   }
 
  private:
+  struct Held {
+    std::span<const std::byte> bytes;
+    std::vector<std::byte> as_sent;
+  };
   struct Peer {
     std::string incoming, outgoing;
     std::span<std::byte> into;
     std::span<const std::byte> sending;
     std::vector<std::byte> joined;  // of a send in pieces
+    std::deque<Held> held;
     bool ended = false, closed = false;
   };
 
+  void let_go(Peer& peer) {
+    const Held& oldest = peer.held.front();
+    spoiled_ = spoiled_ || !std::ranges::equal(oldest.bytes, oldest.as_sent);
+    peer.held.pop_front();
+  }
   void deliver(env::ConnectionId id) {
     Peer& peer = peers_[id];
     if (peer.into.empty() || peer.closed) return;
@@ -128,6 +162,7 @@ class FakeSocket final : public env::Socket {
                        .connection = id,
                        .bytes = static_cast<std::uint32_t>(peer.sending.size())});
     peer.sending = {};
+    if (!holding_) release(id, peer.held.size());
   }
 
   std::map<env::ConnectionId, Peer> peers_;
@@ -135,6 +170,8 @@ class FakeSocket final : public env::Socket {
   std::uint64_t next_id_ = 0;
   std::size_t receive_max_ = SIZE_MAX;
   bool stalled_ = false;
+  bool holding_ = false;
+  bool spoiled_ = false;
   bool listening_ = true;
 };
 

@@ -61,9 +61,9 @@ def failure(message):
 class Wire:
     """A connection: frames, credit, and messages of any content."""
 
-    def __init__(self, daemon, tls=False, hello=True, largest=PIECE, preface=True, **proof):
+    def __init__(self, daemon, tls=False, hello=True, largest=PIECE, preface=True, address="127.0.0.1", **proof):
         self.daemon = daemon
-        self.carrier = Carrier(daemon.port + 2, daemon.ca if tls else None)
+        self.carrier = Carrier(daemon.port + 2, daemon.ca if tls else None, address=address)
         self.largest = largest
         self.peer_largest = None
         self.requests, self.lanes = itertools.count(1), itertools.count(1)

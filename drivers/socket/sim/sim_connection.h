@@ -72,6 +72,7 @@ struct SimNetwork::Connection {
   int broken = 0;      // what the server's next operation fails with
   std::span<std::byte> into;
   std::vector<std::span<const std::byte>> out;
+  bool out_held = false;
   std::size_t out_bytes = 0;
   std::size_t out_piece = 0;  // the first that is not all under way, and how much of it is
   std::size_t out_sent = 0;

@@ -141,7 +141,8 @@ class SimNetwork {
   void attach(SimSocket& socket);
   void detach(SimSocket& socket);
   void start_receive(Connection& connection, std::span<std::byte> into);
-  void start_send(Connection& connection, std::vector<std::span<const std::byte>> pieces);
+  void start_send(Connection& connection, std::vector<std::span<const std::byte>> pieces,
+                  bool held);
   void server_close(Connection& connection, std::int32_t error);
   void progress(Connection& connection);
   void abandon(Connection& connection);

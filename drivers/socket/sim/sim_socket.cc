@@ -42,9 +42,10 @@ void SimNetwork::start_receive(Connection& connection, std::span<std::byte> into
   progress(connection);
 }
 
-void SimNetwork::start_send(Connection& connection,
-                            std::vector<std::span<const std::byte>> pieces) {
+void SimNetwork::start_send(Connection& connection, std::vector<std::span<const std::byte>> pieces,
+                            bool held) {
   connection.out = std::move(pieces);
+  connection.out_held = held;
   connection.out_piece = 0;
   connection.out_sent = 0;
   connection.out_bytes = 0;
@@ -74,6 +75,10 @@ void SimNetwork::progress(Connection& connection) {
   if (connection.sending && connection.out_piece == connection.out.size()) {
     connection.sending = false;
     tell(env::SocketEventKind::kSent, connection.out_bytes);
+    if (connection.out_held) {
+      tell(env::SocketEventKind::kReleased, 0);
+      connection.server->events_.back().released = 1;
+    }
   }
   Pipe& pipe = connection.to_server;
   if (!connection.receiving || (pipe.arrived.empty() && !pipe.ended)) return;
@@ -145,7 +150,7 @@ void SimSocket::receive(env::ConnectionId connection, std::span<std::byte> into)
   PENSTOCK_ASSERT(!into.empty());
   PENSTOCK_ASSERT(!found->receive_posted);
   found->receive_posted = true;
-  queued_.push_back({found->id, into, {}});
+  queued_.push_back({.connection = found->id, .into = into});
 }
 
 void SimSocket::send(env::ConnectionId connection, std::span<const std::byte> bytes) {
@@ -154,13 +159,23 @@ void SimSocket::send(env::ConnectionId connection, std::span<const std::byte> by
 
 void SimSocket::send(env::ConnectionId connection,
                      std::span<const std::span<const std::byte>> pieces) {
+  queue(connection, pieces, false);
+}
+
+// The network takes the bytes over as it sends them.
+void SimSocket::send_held(env::ConnectionId connection, std::span<const std::byte> bytes) {
+  queue(connection, {&bytes, 1}, true);
+}
+
+void SimSocket::queue(env::ConnectionId connection,
+                      std::span<const std::span<const std::byte>> pieces, bool held) {
   SimNetwork::Connection* const found = find(connection);
   if (found == nullptr) return;
   PENSTOCK_ASSERT(!pieces.empty() && pieces.size() <= env::kSendPiecesMax);
   for (const std::span<const std::byte> piece : pieces) PENSTOCK_ASSERT(!piece.empty());
   PENSTOCK_ASSERT(!found->send_posted);
   found->send_posted = true;
-  queued_.push_back({found->id, {}, {pieces.begin(), pieces.end()}});
+  queued_.push_back({.connection = found->id, .out = {pieces.begin(), pieces.end()}, .held = held});
 }
 
 void SimSocket::close(env::ConnectionId connection) {
@@ -183,7 +198,7 @@ void SimSocket::submit() {
         find(static_cast<env::ConnectionId>(operation.connection));
     if (found == nullptr) continue;
     operation.out.empty() ? network_.start_receive(*found, operation.into)
-                          : network_.start_send(*found, std::move(operation.out));
+                          : network_.start_send(*found, std::move(operation.out), operation.held);
   }
   queued_.clear();
 }

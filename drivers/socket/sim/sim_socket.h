@@ -24,6 +24,7 @@ class SimSocket final : public env::Socket {
   void send(env::ConnectionId connection, std::span<const std::byte> bytes) override;
   void send(env::ConnectionId connection,
             std::span<const std::span<const std::byte>> pieces) override;
+  void send_held(env::ConnectionId connection, std::span<const std::byte> bytes) override;
   void close(env::ConnectionId connection) override;
   [[nodiscard]] std::string peer(env::ConnectionId connection) override;
   void submit() override;
@@ -41,11 +42,14 @@ class SimSocket final : public env::Socket {
   };
   struct Operation {
     std::uint64_t connection = 0;
-    std::span<std::byte> into;
-    std::vector<std::span<const std::byte>> out;
+    std::span<std::byte> into = {};
+    std::vector<std::span<const std::byte>> out = {};
+    bool held = false;
   };
 
   [[nodiscard]] const Listener* listener(std::uint16_t port) const;
+  void queue(env::ConnectionId connection, std::span<const std::span<const std::byte>> pieces,
+             bool held);
   [[nodiscard]] SimNetwork::Connection* find(env::ConnectionId connection);
 
   SimNetwork& network_;

@@ -1,6 +1,7 @@
 #include "drivers/socket/uring/uring_socket.h"
 
 #include "base/assert.h"
+#include "base/loopback.h"
 #include "drivers/socket/uring/address.h"
 #include "penstock/units.h"
 
@@ -12,6 +13,7 @@
 #include <map>
 #include <mutex>
 #include <sys/socket.h>
+#include <utility>
 
 namespace penstock::drivers {
 namespace {
@@ -21,10 +23,33 @@ constexpr std::int64_t kAcceptPause = 100 * kNanosPerMilli;
 constexpr std::size_t kSendMax = std::size_t{1} << 30;
 
 enum class Kind : std::uint8_t { kAccept, kReceive, kSend, kPause };
+// An index, a kind, and of a held send the low 16 bits of its number.
 constexpr unsigned kKindShift = 32;
+constexpr unsigned kNumberShift = 40;
 
-constexpr std::uint64_t data_of(Kind kind, std::uint32_t index) {
-  return (static_cast<std::uint64_t>(kind) << kKindShift) | index;
+constexpr std::uint64_t data_of(Kind kind, std::uint32_t index, std::uint32_t number = 0) {
+  return (static_cast<std::uint64_t>(number & 0xFFFFU) << kNumberShift) |
+         (static_cast<std::uint64_t>(kind) << kKindShift) | index;
+}
+
+// IORING_NOTIF_USAGE_ZC_COPIED: in the result of a notice, that the bytes were copied.
+constexpr std::uint32_t kNoticeCopied = 1U << 31;
+
+// The kernel does not send these bytes without a copy, be it for want of memory that may be locked.
+bool refuses_zero_copy(std::int32_t result) {
+  return result == -EINVAL || result == -EOPNOTSUPP || result == -ENOBUFS || result == -ENOMEM;
+}
+
+// What was not acknowledged is dropped when the descriptor is closed, and the peer told so.
+void reset_at_close(int fd) {
+  const linger hard{.l_onoff = 1, .l_linger = 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+}
+
+bool from_here(int fd) {
+  SocketAddress address;
+  address.length = sizeof(address.storage);
+  return getpeername(fd, address.raw(), &address.length) == 0 && base::is_loopback(*address.raw());
 }
 
 // Which addresses this process listens on, so that its cores share a port with each other and with
@@ -73,7 +98,8 @@ UringSocket::~UringSocket() {
   for (const std::unique_ptr<Slot[]>& chunk : chunks_) {
     for (std::uint32_t i = 0; i < kChunk; ++i) {
       if (chunk[i].fd < 0) continue;
-      ::shutdown(chunk[i].fd, SHUT_RDWR);
+      const bool held = chunk[i].held != nullptr && chunk[i].held->notices > 0;
+      held ? reset_at_close(chunk[i].fd) : static_cast<void>(::shutdown(chunk[i].fd, SHUT_RDWR));
       ::close(chunk[i].fd);
     }
   }
@@ -191,6 +217,7 @@ void UringSocket::admit(int fd, std::uint32_t tag) {
   slot->listener = tag;
   slot->state = State::kOpen;
   slot->accepted = true;
+  slot->zero_copy = options_.zero_copy && !from_here(fd);
   ready(*slot);
 }
 
@@ -272,7 +299,26 @@ void UringSocket::send(env::ConnectionId connection,
   }
 }
 
+void UringSocket::send_held(env::ConnectionId connection, std::span<const std::byte> bytes) {
+  Slot* const slot = find(connection);
+  if (slot == nullptr) return;
+  send(connection, bytes);
+  if (slot->held == nullptr) slot->held = std::make_unique<Held>();
+  Held& held = *slot->held;
+  PENSTOCK_ASSERT(held.next - held.first < env::kHeldSendsMax);
+  held.at(held.next++) = {};
+  slot->holding = true;
+}
+
 void UringSocket::prepare_send(Slot& slot, io_uring_sqe* entry) {
+  slot.uncopied = slot.holding && slot.zero_copy && slot.out.size() >= env::kHeldBytesMin;
+  if (slot.uncopied) {
+    ++counters_.uncopied;
+    slot.held->newest().uncopied = true;
+    io_uring_prep_send_zc(entry, slot.fd, slot.out.data(), std::min(slot.out.size(), kSendMax),
+                          MSG_NOSIGNAL, kSendReportsUsage);
+    return;
+  }
   if (!slot.in_pieces) {
     io_uring_prep_send(entry, slot.fd, slot.out.data(), std::min(slot.out.size(), kSendMax),
                        MSG_NOSIGNAL);
@@ -309,6 +355,7 @@ void UringSocket::close(env::ConnectionId connection) {
   // Who closes wants to hear of nothing but the end.
   slot->received = false;
   slot->sent = false;
+  if (slot->held != nullptr) slot->held->released = 0;
   begin_close(*slot, 0);
 }
 
@@ -333,8 +380,13 @@ void UringSocket::begin_close(Slot& slot, std::int32_t error) {
 
 void UringSocket::finish_close(Slot& slot) {
   if (slot.state != State::kClosing || slot.receiving || slot.sending) return;
-  ::close(slot.fd);
-  slot.fd = -1;
+  const bool held = slot.held != nullptr && slot.held->notices > 0;
+  if (slot.fd >= 0) {
+    if (held) reset_at_close(slot.fd);
+    ::close(slot.fd);
+    slot.fd = -1;
+  }
+  if (held) return;  // the last notice comes back here
   slot.state = State::kClosed;
   slot.closed = true;
   if (slot.error != 0) ++counters_.failed;
@@ -381,7 +433,8 @@ bool UringSocket::pump_slot(Slot& slot) {
     io_uring_sqe* entry = ring_.entry();
     if (entry == nullptr) return false;
     prepare_send(slot, entry);
-    Ring::tag(entry, client_, data_of(Kind::kSend, slot.index));
+    Ring::tag(entry, client_,
+              data_of(Kind::kSend, slot.index, slot.uncopied ? slot.held->next - 1 : 0));
     slot.send_wanted = false;
     slot.sending = true;
   }
@@ -390,13 +443,14 @@ bool UringSocket::pump_slot(Slot& slot) {
 
 void UringSocket::on_completion(std::uint64_t data, std::int32_t result, std::uint32_t flags) {
   const auto index = static_cast<std::uint32_t>(data);
-  switch (static_cast<Kind>(data >> kKindShift)) {
+  switch (static_cast<Kind>((data >> kKindShift) & 0xFFU)) {
     case Kind::kAccept:
       return on_accept(listeners_[index], result, flags);
     case Kind::kReceive:
       return on_receive(slot(index), result);
     case Kind::kSend:
-      return on_send(slot(index), result);
+      if ((flags & IORING_CQE_F_NOTIF) == 0) return on_send(slot(index), result, flags);
+      return on_notice(slot(index), static_cast<std::uint32_t>(data >> kNumberShift), result);
     case Kind::kPause:
       paused_ = false;
       return;
@@ -416,9 +470,19 @@ void UringSocket::on_receive(Slot& slot, std::int32_t result) {
   ready(slot);
 }
 
-void UringSocket::on_send(Slot& slot, std::int32_t result) {
+void UringSocket::on_send(Slot& slot, std::int32_t result, std::uint32_t flags) {
   slot.sending = false;
+  if ((flags & IORING_CQE_F_MORE) != 0) {
+    ++slot.held->notices;
+    ++slot.held->newest().notices;
+  }
   if (slot.state != State::kOpen) return finish_close(slot);
+  if (slot.uncopied && refuses_zero_copy(result)) {
+    slot.zero_copy = false;
+    slot.held->newest().copied = true;
+    slot.send_wanted = true;
+    return want(slot);
+  }
   if (result < 0 && result != -EAGAIN && result != -EINTR) return begin_close(slot, -result);
   if (!advance_send(slot, static_cast<std::size_t>(std::max(result, 0)))) {
     ++counters_.short_sends;
@@ -427,6 +491,42 @@ void UringSocket::on_send(Slot& slot, std::int32_t result) {
   }
   slot.sent = true;
   ready(slot);
+  if (!slot.holding) return;
+  slot.holding = false;
+  slot.held->newest().sent = true;
+  release_held(slot);
+}
+
+// The kernel needs the bytes of one operation no longer.
+void UringSocket::on_notice(Slot& slot, std::uint32_t number, std::int32_t result) {
+  Held& held = *slot.held;
+  Held::Send& send = held.at(number);
+  PENSTOCK_ASSERT(send.notices > 0);
+  --send.notices;
+  --held.notices;
+  if ((static_cast<std::uint32_t>(result) & kNoticeCopied) != 0) {
+    send.copied = true;
+    slot.zero_copy = false;
+  }
+  slot.state == State::kOpen ? release_held(slot) : finish_close(slot);
+}
+
+void UringSocket::release_held(Slot& slot) {
+  Held& held = *slot.held;
+  for (; held.first != held.next; ++held.first) {
+    const Held::Send& oldest = held.at(held.first);
+    if (!oldest.sent || oldest.notices > 0) return;
+    ++held.released;
+    if (oldest.uncopied) ++held.uncopied;
+    if (oldest.copied) ++held.copied;
+    ready(slot);
+  }
+}
+
+void UringSocket::tell_released(Held& held, env::SocketEvent& event) {
+  event.released = std::exchange(held.released, std::uint8_t{0});
+  event.uncopied = std::exchange(held.uncopied, std::uint8_t{0});
+  event.copied = std::exchange(held.copied, std::uint8_t{0});
 }
 
 void UringSocket::submit() {
@@ -458,6 +558,8 @@ void UringSocket::release(Slot& slot) {
   cleared.in_todo = slot.in_todo;
   cleared.next_todo = slot.next_todo;
   cleared.pieces = std::move(slot.pieces);
+  cleared.held = std::move(slot.held);
+  if (cleared.held != nullptr) *cleared.held = {};
   slot = std::move(cleared);
   free_.push_back(slot.index);
   --in_use_;
@@ -477,11 +579,14 @@ bool UringSocket::emit(Slot& slot, std::span<env::SocketEvent> out, std::size_t&
                     .listener = slot.listener,
                     .bytes = bytes,
                     .error = is_end ? slot.error : 0};
+    if (kind == env::SocketEventKind::kReleased) tell_released(*slot.held, out[count - 1]);
     return true;
   };
+  bool released = slot.held != nullptr && slot.held->released > 0;
   return put(slot.accepted, env::SocketEventKind::kAccepted, 0) &&
          put(slot.received, env::SocketEventKind::kReceived, slot.received_bytes) &&
          put(slot.sent, env::SocketEventKind::kSent, static_cast<std::uint32_t>(slot.out_bytes)) &&
+         put(released, env::SocketEventKind::kReleased, 0) &&
          put(slot.closed, env::SocketEventKind::kClosed, 0);
 }
 

@@ -5,14 +5,21 @@
 // Closing shuts the connection down, which ends what the kernel has in hand; when nothing is, the
 // descriptor is closed and kClosed queued. A slot is free when its kClosed was reaped.
 //
+// With `zero_copy` a held send of kHeldBytesMin or more goes without a copy, unless the peer has a loopback
+// address: there the bytes are copied in any case, and later. The kernel notices when it needs them no longer, as a
+// rule when the peer has acknowledged them; the first notice that says "copied", and any refusal, turns it
+// off for that connection. A connection that is closed with such bytes unacknowledged is reset: they would
+// be held for as long as the peer's silence.
+//
 // Shape      at most `connections` open: more are accepted and closed at once, and counted. Without
 //            descriptors or kernel memory accepting rests for 100 ms
 // Owner      the ring's core (`listen` may come before, from another thread). Borrows the ring
-// Allocates  256 slots at a time when connections open, a list of pieces when a slot first sends some;
-//            never per receive or send
+// Allocates  256 slots at a time when connections open, a list of pieces and one of held sends when a slot has its
+//            first; never per receive or send
 // Errors     listen: kAddressInUse (also where another process shares its port), kPermission,
 //            kSystem; `detail` is errno
-// Source     io_uring_prep_multishot_accept(3), from Linux 5.19; tcp(7): TCP_NODELAY is inherited
+// Source     io_uring_prep_multishot_accept(3), from Linux 5.19; tcp(7): TCP_NODELAY is inherited;
+//            io_uring_prep_send_zc(3), from Linux 6.0; IORING_SEND_ZC_REPORT_USAGE, from 6.2
 #pragma once
 
 #include "drivers/ring/ring.h"
@@ -30,6 +37,7 @@ namespace penstock::drivers {
 struct UringSocketOptions {
   std::uint32_t connections = 18'000;
   int backlog = 4096;
+  bool zero_copy = false;  // REQUIRES: the kernel has it (drivers/ring/probe.h)
 };
 
 struct UringSocketCounters {
@@ -38,6 +46,7 @@ struct UringSocketCounters {
   std::uint64_t accept_pauses = 0;  // for want of descriptors or memory
   std::uint64_t short_sends = 0;    // continued
   std::uint64_t failed = 0;         // connections that ended with an errno
+  std::uint64_t uncopied = 0;       // operations that were to send without a copy
 };
 
 class UringSocket final : public env::Socket, private RingClient {
@@ -55,6 +64,7 @@ class UringSocket final : public env::Socket, private RingClient {
   void send(env::ConnectionId connection, std::span<const std::byte> bytes) override;
   void send(env::ConnectionId connection,
             std::span<const std::span<const std::byte>> pieces) override;
+  void send_held(env::ConnectionId connection, std::span<const std::byte> bytes) override;
   void close(env::ConnectionId connection) override;
   [[nodiscard]] std::string peer(env::ConnectionId connection) override;
   void submit() override;
@@ -73,6 +83,25 @@ class UringSocket final : public env::Socket, private RingClient {
     std::size_t count = 0;
     std::size_t next = 0;
     msghdr message{};
+  };
+  // Held sends, from `first` to before `next`, by number; the newest may be under way.
+  struct Held {
+    struct Send {
+      std::uint32_t notices = 0;  // that are to come
+      bool sent = false;
+      bool uncopied = false;
+      bool copied = false;
+    };
+    std::array<Send, env::kHeldSendsMax> sends{};
+    std::uint32_t first = 0;
+    std::uint32_t next = 0;
+    std::uint32_t notices = 0;  // of all of them
+    // Not yet reaped.
+    std::uint8_t released = 0;
+    std::uint8_t uncopied = 0;
+    std::uint8_t copied = 0;
+    [[nodiscard]] Send& at(std::uint32_t number) { return sends[number % env::kHeldSendsMax]; }
+    [[nodiscard]] Send& newest() { return at(next - 1); }
   };
   struct Slot {
     std::uint32_t index = 0;
@@ -99,6 +128,10 @@ class UringSocket final : public env::Socket, private RingClient {
     std::span<const std::byte> out;  // what is left of it, unless it is in pieces
     std::unique_ptr<Pieces> pieces;  // once there were some
     bool in_pieces = false;
+    bool zero_copy = false;      // may be tried
+    bool holding = false;        // what is being sent is held
+    bool uncopied = false;       // what is on the ring goes without a copy
+    std::unique_ptr<Held> held;  // once there was one
     Slot* next_todo = nullptr;
     Slot* next_ready = nullptr;
   };
@@ -117,7 +150,8 @@ class UringSocket final : public env::Socket, private RingClient {
   [[nodiscard]] bool holds() const override { return ready_head_ != nullptr; }
   void on_accept(Listener& listener, std::int32_t result, std::uint32_t flags);
   void on_receive(Slot& slot, std::int32_t result);
-  void on_send(Slot& slot, std::int32_t result);
+  void on_send(Slot& slot, std::int32_t result, std::uint32_t flags);
+  void on_notice(Slot& slot, std::uint32_t number, std::int32_t result);
 
   void admit(int fd, std::uint32_t tag);
   [[nodiscard]] Slot* take_slot();
@@ -131,9 +165,11 @@ class UringSocket final : public env::Socket, private RingClient {
   void pump();
   [[nodiscard]] bool pump_slot(Slot& slot);
   [[nodiscard]] Slot* begin_send(env::ConnectionId connection);
-  static void prepare_send(Slot& slot, io_uring_sqe* entry);
+  void prepare_send(Slot& slot, io_uring_sqe* entry);
+  void release_held(Slot& slot);
   static bool advance_send(Slot& slot, std::size_t bytes);
   void pump_accepts();
+  static void tell_released(Held& held, env::SocketEvent& event);
   [[nodiscard]] bool emit(Slot& slot, std::span<env::SocketEvent> out, std::size_t& count);
 
   Ring& ring_;

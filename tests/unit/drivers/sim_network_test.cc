@@ -43,6 +43,8 @@ class Echo {
         return socket.send(event.connection, std::span(buffer).first(event.bytes));
       case SocketEventKind::kSent:
         return socket.receive(event.connection, buffer);
+      case SocketEventKind::kReleased:
+        return;  // nothing is held
       case SocketEventKind::kClosed:
         if (event.error != 0) ++failed_;
         buffers_.erase(event.connection);

@@ -169,6 +169,38 @@ TEST_P(SocketContract, SendsPiecesThatLieApart) {
   EXPECT_TRUE(turn_until([&] { return rig_->take(peer.client) == "alone"; }));
 }
 
+TEST_P(SocketContract, ReleasesWhatWasHeldBehindItsEnd) {
+  const Peer peer = connect();
+  const std::string down = pattern(5'000'001);
+  std::size_t released = 0;
+  std::size_t seen = 0;
+  const auto releases = [&] {
+    for (; seen < events_.size(); ++seen) {
+      const SocketEvent& event = events_[seen];
+      if (event.kind != SocketEventKind::kReleased) continue;
+      released += event.released;
+      EXPECT_LE(released, count(SocketEventKind::kSent, peer.id));
+      EXPECT_EQ(event.uncopied, 0U) << "the peer is on this machine";
+    }
+    return released;
+  };
+  for (const std::size_t bytes : {std::size_t{1}, std::size_t{100'000}, down.size()}) {
+    const std::size_t before = releases();
+    socket(peer).send_held(peer.id, as_bytes(down).first(bytes));
+    std::string got;
+    EXPECT_TRUE(turn_until([&] {
+      got += rig_->take(peer.client);
+      return got.size() == bytes && releases() > before;
+    }));
+    EXPECT_TRUE(got == down.substr(0, bytes));
+    EXPECT_EQ(releases(), before + 1);
+    socket(peer).send(peer.id, as_bytes("held sends and others in turn"));
+    EXPECT_TRUE(turn_until([&] { return !rig_->take(peer.client).empty(); }));
+    settle();
+    EXPECT_EQ(releases(), before + 1);
+  }
+}
+
 TEST_P(SocketContract, ReceiveAndSendAreUnderWayTogether) {
   const Peer peer = connect();
   std::vector<std::byte> buffer(64);
@@ -382,6 +414,28 @@ TEST_F(UringSocketTest, PortOfAnotherProcessIsInUse) {
   EXPECT_EQ(refused.error().code, ErrorCode::kAddressInUse);
   ::close(other);
   EXPECT_TRUE(rig_.uring(1).listen("127.0.0.1", ntohs(at.sin_port), kTag).has_value());
+}
+
+TEST_F(UringSocketTest, NothingGoesWithoutACopyToThisMachine) {
+  const RigClient client = rig_.connect();
+  const std::string down = pattern(300'000);
+  std::array<SocketEvent, 8> out;
+  std::size_t released = 0;
+  std::string got;
+  for (int patience = 3000; patience > 0 && released < 5; --patience) {
+    rig_.socket(0).submit();
+    const std::size_t count = rig_.socket(0).reap(out);
+    for (const SocketEvent& event : std::span(out).first(count)) {
+      released += event.released;
+      const bool next =
+          event.kind == SocketEventKind::kReleased || event.kind == SocketEventKind::kAccepted;
+      if (next && released < 5) rig_.socket(0).send_held(event.connection, as_bytes(down));
+    }
+    got += rig_.take(client);
+    rig_.let_time_pass();
+  }
+  EXPECT_EQ(released, 5U);
+  EXPECT_EQ(rig_.uring(0).counters().uncopied, 0U);
 }
 
 TEST_F(UringSocketTest, ListensOnVersionSixAndRefusesNames) {

@@ -98,7 +98,8 @@ class UringSocketRig final : public SocketRig {
     for (std::size_t i = 0; i < kRigCores; ++i) {
       rings_.push_back(std::move(*Ring::create({.entries = 32, .completions = 64})));
       sockets_.push_back(std::make_unique<UringSocket>(
-          *rings_.back(), UringSocketOptions{.connections = kRigConnections, .backlog = 128}));
+          *rings_.back(),
+          UringSocketOptions{.connections = kRigConnections, .backlog = 128, .zero_copy = true}));
     }
   }
   ~UringSocketRig() override {

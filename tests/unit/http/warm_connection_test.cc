@@ -57,6 +57,9 @@ class QuietSocket final : public env::Socket {
   void send(env::ConnectionId, std::span<const std::span<const std::byte>>) override {
     FAIL() << "answers of a warm connection lie in one piece";
   }
+  void send_held(env::ConnectionId, std::span<const std::byte>) override {
+    FAIL() << "HTTP holds no sends";
+  }
   void close(env::ConnectionId id) override { real_.close(id); }
   std::string peer(env::ConnectionId id) override { return real_.peer(id); }
   void submit() override {}

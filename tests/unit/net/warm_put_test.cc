@@ -83,6 +83,9 @@ class TapeSocket final : public env::Socket {
     for (const auto piece : pieces) take(piece);
     push({.kind = env::SocketEventKind::kSent, .connection = kOnly});
   }
+  void send_held(env::ConnectionId, std::span<const std::byte>) override {
+    FAIL() << "nothing is sealed";
+  }
   void close(env::ConnectionId) override {
     into_ = {};
     push({.kind = env::SocketEventKind::kClosed, .connection = kOnly});

@@ -13,6 +13,7 @@ TEST(Config, EmptyFileIsTheDefaults) {
   ASSERT_TRUE(config.has_value());
   EXPECT_EQ(config->https.port, 4567);
   EXPECT_EQ(config->cells, 4);
+  EXPECT_FALSE(config->zero_copy_send);
   EXPECT_EQ(config->shard_limits.write_records, 1'000U);
 }
 
@@ -28,6 +29,8 @@ slot_bytes = "64MiB"
 [kinesis]
 http = "off"
 https = "[::1]:443"
+[native]
+zero_copy_send = true
 [limits]
 shard = "none"
 state = "50ms"
@@ -40,6 +43,7 @@ state = "50ms"
   EXPECT_EQ(config->slot_bytes, 64 * kMiB);
   EXPECT_EQ(config->http.port, 0);
   EXPECT_EQ(config->https.host, "::1");
+  EXPECT_TRUE(config->zero_copy_send);
   EXPECT_EQ(config->shard_limits.write_bytes, 0U);
   EXPECT_EQ(config->state_ns, 50 * kNanosPerMilli);
 }

@@ -100,6 +100,16 @@ TEST(MemoryPlan, EverySessionHasItsFirstCreditAndALargeMessageStillComesIn) {
   }
 }
 
+TEST(MemoryPlan, SendsWithoutACopyHaveATermOnlyWhereTheyAreAskedFor) {
+  Config config = config_with(2, 4 * kGiB);
+  constexpr std::string_view kTerm = "native sends without a copy, a core";
+  EXPECT_EQ(each(*plan_memory(config, 2, 32 * kMiB), kTerm), 0U);
+  config.zero_copy_send = true;
+  EXPECT_EQ(each(*plan_memory(config, 2, 32 * kMiB), kTerm), 16 * kMiB);
+  config.native.port = 0;
+  EXPECT_EQ(each(*plan_memory(config, 2, 32 * kMiB), kTerm), 0U);
+}
+
 TEST(MemoryPlan, ARefusalNamesTheLeastBudgetThatDoes) {
   const auto refused = plan_memory(config_with(2, 256 * kMiB), 4, 256 * kMiB);
   ASSERT_FALSE(refused.has_value());

@@ -57,6 +57,16 @@ TEST(Metrics, RecordsAndBytesAreToldInBothDirections) {
   EXPECT_TRUE(has_line(text, R"(penstock_kinesis_throttled_reads_total{core="0"} 0)"));
 }
 
+TEST(Metrics, SendsWithoutACopyAreToldWithThoseThatWereCopied) {
+  std::vector<CoreReport> cores = two_cores();
+  cores[1].native_bytes.uncopied = 9;
+  cores[1].native_bytes.copied = 4;
+  const std::string text = metrics_text({}, cores);
+  EXPECT_TRUE(has_line(text, R"(penstock_native_zero_copy_sends_total{core="1"} 9)"));
+  EXPECT_TRUE(has_line(text, R"(penstock_native_zero_copy_copied_total{core="1"} 4)"));
+  EXPECT_TRUE(has_line(text, R"(penstock_native_zero_copy_sends_total{core="0"} 0)"));
+}
+
 TEST(Metrics, ACounterIsWhatEndsInTotalAndNothingElse) {
   const std::string text = metrics_text({}, two_cores());
   int counters = 0;
