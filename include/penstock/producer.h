@@ -1,5 +1,6 @@
 // Puts records into one stream: each is stored once, those of a key in the order of the calls, over lost
-// connections, restarts, refusals and splits of shards; and each gets a result.
+// connections, restarts, refusals and splits of shards; and each gets a result. Without idempotence
+// (ProducerOptions::idempotent) each is stored at least once, and what is sent again may change its place.
 //
 // Units      sizes in bytes; durations as std::chrono has them
 // Shape      a key of 1 to 256 characters of UTF-8; data up to the stream's limit, 10 MiB at most; batches as
@@ -40,6 +41,12 @@ struct ProducerOptions {
   // What `put` has taken and has no result yet.
   std::uint64_t buffered_bytes_max = 64 * kMiB;
   std::chrono::milliseconds deadline{30'000};  // of a record, from when the client's thread has it
+  // False: the server keeps nothing of this producer, of which it knows a bounded number in each of its cells
+  // (kProducersFull), and there is no epoch that it has to make durable before the first record of a shard. What it
+  // refuses for the moment, or gives no answer to, is sent again until the deadline. So a record may be stored more
+  // than once: wherever a connection or the server is lost between the sending and the answer. And those of a key keep
+  // their order only until a batch is sent again: what was sent behind it may be stored in front of it.
+  bool idempotent = true;
 };
 
 // Where a record is.
@@ -62,10 +69,11 @@ struct ExplicitHash {
 struct ProducerCounters {
   std::uint64_t records_put = 0;  // taken
   std::uint64_t records_stored = 0;
-  std::uint64_t records_failed = 0;    // not stored
-  std::uint64_t records_unknown = 0;   // kUnknownOutcome
-  std::uint64_t batches_sent = 0;      // each sending counts
-  std::uint64_t batches_repeated = 0;  // the server had them already
+  std::uint64_t records_failed = 0;   // not stored
+  std::uint64_t records_unknown = 0;  // kUnknownOutcome
+  std::uint64_t batches_sent = 0;     // each sending counts
+  // The server had them already; without idempotence: sent again, though the server may have them.
+  std::uint64_t batches_repeated = 0;
   std::uint64_t batches_throttled = 0;
   std::uint64_t batches_refused = 0;  // for any other reason
   std::uint64_t lanes_opened = 0;

@@ -46,6 +46,11 @@ void Model::acknowledged(const std::string& data, const std::string& shard,
 
 void Model::refused(const std::string& data) { attempts_.at(data).outcome = Outcome::kRefused; }
 
+Model::Leeway Model::leeway(std::uint64_t writer) const {
+  const auto at = leeways_.find(writer);
+  return at == leeways_.end() ? Leeway() : at->second;
+}
+
 void Model::seen(const std::string& shard, const SeenRecord& record) {
   seen_[{shard, record.sequence}] = record.data;
 }
@@ -82,7 +87,7 @@ std::vector<std::string> Model::check(const std::vector<SeenShard>& shards) cons
                        data.substr(0, 60)));
       continue;
     }
-    if (places.size() > 1)
+    if (places.size() > 1 + leeway(attempt->second.writer).copies)
       find(fmt::format("'{}' is stored {} times", data.substr(0, 40), places.size()));
     if (attempt->second.outcome == Outcome::kRefused) {
       find(fmt::format("'{}' was refused, and is stored all the same", data.substr(0, 40)));
@@ -104,7 +109,10 @@ std::vector<std::string> Model::check(const std::vector<SeenShard>& shards) cons
       }
       continue;
     }
-    const Place& place = places->second.front();
+    const auto told = std::ranges::find_if(places->second, [&](const Place& one) {
+      return one.shard->id == attempt.shard && one.record->sequence == attempt.sequence;
+    });
+    const Place& place = told == places->second.end() ? places->second.front() : *told;
     // Where the disk lost what it called good, the opening of a shard may be lost, and a later one be
     // of another second, which is a part of the number.
     const bool renumbered = loss_forgiven_ && place.shard->id == attempt.shard;
@@ -135,7 +143,8 @@ std::vector<std::string> Model::check(const std::vector<SeenShard>& shards) cons
   // What is stored of a pipelining writer stands in the order of its calls, acknowledged or not.
   std::map<std::pair<std::uint64_t, std::string_view>, std::vector<const Attempt*>> by_put;
   for (const auto& [attempt, position_] : positions) {
-    if (attempt->put != 0) by_put[{attempt->writer, attempt->key}].push_back(attempt);
+    if (attempt->put != 0 && !leeway(attempt->writer).any_order)
+      by_put[{attempt->writer, attempt->key}].push_back(attempt);
   }
   for (auto& [key, attempts] : by_put) {
     std::ranges::sort(attempts, {}, &Attempt::put);

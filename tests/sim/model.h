@@ -4,7 +4,9 @@
 // Oracle     every acknowledged record once, at its number, unchanged, in order; nothing that was never
 //            sent, nothing that was certainly refused; unknown outcomes at most once an attempt; numbers
 //            rise; nothing expires early; what a reader saw once stays (nothing visible before durable);
-//            where a writer pipelines, what is stored of a key stands in the order in which it was sent
+//            where a writer pipelines, what is stored of a key stands in the order in which it was sent. A
+//            writer that stores at least once has as many more copies of a record as it has sent batches
+//            again in doubt, at most, and no order from then on
 #pragma once
 
 #include <cstdint>
@@ -45,6 +47,11 @@ class Model {
   void acknowledged(const std::string& data, const std::string& shard, const std::string& sequence,
                     std::int64_t wall_ms);
   void refused(const std::string& data);
+  // A pipelining writer that stores at least once: how many batches it has sent again of which a copy may be stored,
+  // and whether anything was refused, sent again, or given up, so that later records may stand in front of it.
+  void at_least_once(std::uint64_t writer, std::uint64_t again, bool disordered) {
+    leeways_[writer] = {again, disordered};
+  }
   // A reader of the running server got it.
   void seen(const std::string& shard, const SeenRecord& record);
   // Records of acknowledged outcome that may have expired: those acknowledged before this.
@@ -70,8 +77,14 @@ class Model {
     std::uint64_t put = 0;    // of sendings, where the writer pipelines; else 0
     std::int64_t at = 0;      // when acknowledged, on the clock that expiry goes by
   };
+  struct Leeway {
+    std::uint64_t copies = 0;  // of a record, besides one
+    bool any_order = false;
+  };
+  [[nodiscard]] Leeway leeway(std::uint64_t writer) const;
   std::unordered_map<std::string, Attempt> attempts_;                // by data
   std::map<std::pair<std::string, std::string>, std::string> seen_;  // (shard, sequence) → data
+  std::unordered_map<std::uint64_t, Leeway> leeways_;                // by writer
   std::uint64_t next_order_ = 1;
   std::uint64_t next_put_ = 1;
   std::size_t acknowledged_count_ = 0;

@@ -26,6 +26,7 @@ void NativeProducer::poll(Nanos now, WallMillis) {
   engine_->tick(now);
   if (!stage_.quiet && now >= next_ && open_ < kOpenMax) put_some(now);
   node_->send(now);
+  note_leeway();
   if (dying_) die(now);
 }
 
@@ -46,6 +47,7 @@ void NativeProducer::begin(Nanos now) {
   if (random_.chance(0.3)) settings.sequence_max = 20;  // a new epoch every so often
   patience_ = random_.chance(0.2) ? 2 * kNanosPerSecond : settings.deadline_nanos;
   settings.deadline_nanos = patience_;
+  settings.idempotent = idempotent_ = !random_.chance(0.25);
   engine_ = std::make_unique<ProducerEngine>(node_->link(), node_->maps(), settings, nullptr, now);
 }
 
@@ -61,11 +63,8 @@ void NativeProducer::put_some(Nanos now) {
   // Within seconds a segment may be late, and with it the answer.
   const bool calm = stage_.calm && patience_ > 10 * kNanosPerSecond;
   const Call call{now + patience_, stage_.retention_ms, calm};
-  // A life that is over may have records on their way that come behind those of the next: to the model it is another
-  // writer.
-  const std::uint64_t writer = 1'000 * (id_ + 1) + life_;
   for (const auto& [key, data] : texts) {
-    stage_.model.sending(data, key, writer, true);
+    stage_.model.sending(data, key, writer(), true);
     records.push_back(
         {{.key = key, .data = std::as_bytes(std::span(data)), .hash = {}},
          call.deadline,
@@ -102,6 +101,15 @@ void NativeProducer::told(const std::string& data, const Call& call, const Resul
   if (call.calm) find("after the faults have stopped");
 }
 
+void NativeProducer::note_leeway() {
+  if (idempotent_) return;
+  const ProducerCounters& counters = engine_->counters();
+  const bool disordered = counters.batches_repeated + counters.batches_throttled +
+                              counters.batches_refused + counters.records_unknown >
+                          0;
+  stage_.model.at_least_once(writer(), counters.batches_repeated, disordered);
+}
+
 // A process that is killed says nothing; one that is stopped gives every record its result.
 void NativeProducer::die(Nanos now) {
   if (random_.chance(0.5)) {
@@ -113,7 +121,8 @@ void NativeProducer::die(Nanos now) {
           fmt::format("producer {} has stopped, and {} records have no result", id_, open_));
     }
   }
-  repeated_ += engine_->counters().batches_repeated;
+  note_leeway();
+  (idempotent_ ? repeated_ : repeated_plainly_) += engine_->counters().batches_repeated;
   engine_.reset();
   node_.reset();
   open_ = 0;

@@ -81,6 +81,7 @@ class World {
       harness_faults_["native_puts"] += producer->put();
       harness_faults_["native_stored"] += producer->stored();
       harness_faults_["native_batches_repeated"] += producer->repeated();
+      harness_faults_["native_batches_again"] += producer->repeated_plainly();
       harness_faults_["native_deaths"] += producer->deaths();
     }
     for (const NativeSubscriber* subscriber : subscribers_) {

@@ -66,6 +66,14 @@ def test_put():
         assert done.returncode == 3 and "absent" in done.stderr, done
 
 
+def test_put_without_idempotence():
+    with harness.daemon("bench") as daemon:
+        result = bench(daemon, "put", *SHORT, "--no-idempotence", "--shards", 2)
+        check(result, "put", [native(daemon)], PUT)
+        assert "each at least once, unchanged" in result["verification"], result
+        assert result["load"]["idempotent"] == "no"
+
+
 def test_put_into_a_stream_that_others_use():
     with harness.daemon("bench") as daemon:
         client = daemon.boto3()

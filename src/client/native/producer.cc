@@ -36,6 +36,7 @@ ProducerSettings settings_of(const std::string& stream, const ProducerOptions& o
   settings.batch_records = std::clamp<std::uint32_t>(options.batch_records, 1, kBatchRecordsMax);
   settings.linger_nanos = std::max<std::int64_t>(0, options.linger.count() * 1'000);
   settings.deadline_nanos = options.deadline.count() * kNanosPerMilli;
+  settings.idempotent = options.idempotent;
   return settings;
 }
 

@@ -115,7 +115,7 @@ void ProducerLane::on_opened(const proto::DecodedMessage& message, Nanos now) {
     finish_stored(std::move(batch), entry->first_index(), entry->arrival_ms());
   }
   if (!opened.closed()) return renumber();
-  for (ProducerBatch& batch : queue_) batch.in_doubt = false;
+  for (ProducerBatch& batch : queue_) batch.in_doubt = batch.in_doubt && !idempotent();
   leave();
   resolved_ = true;
   engine_.need_map(message.header.map_epoch, now);
@@ -128,7 +128,7 @@ void ProducerLane::on_not_opened(const proto::DecodedMessage& message, Nanos now
   engine_.need_map(message.header.map_epoch, now);
   if (code == ErrorCode::kProducerFenced) return engine_.fence(now);
   if (code == ErrorCode::kProducerUnknown || code == ErrorCode::kNotFound) {
-    become_another();
+    if (idempotent()) become_another();
     // It closed without a batch of ours, or is gone: there is nothing to hear of it.
     if (resolving_) resolved_ = true;
   } else if (code != ErrorCode::kWrongShard && !passes(code)) {
@@ -160,7 +160,8 @@ void ProducerLane::on_refused(std::size_t at, const proto::DecodedMessage& messa
       if (at == 0 && batch.sequence == stored_ + 1) reopen_ = true;
       return;
     case ErrorCode::kUnknownOutcome:
-      batch.in_doubt = reopen_ = true;
+      batch.in_doubt = true;
+      reopen_ = idempotent();
       return wait(failure.retry_after_ms(), now);
     case ErrorCode::kProducerUnknown:
       forgotten_ = true;
@@ -183,6 +184,7 @@ void ProducerLane::on_refused(std::size_t at, const proto::DecodedMessage& messa
 // A batch, or its one record that the server names, gets this for its result. The others are sent again.
 void ProducerLane::refuse_for_good(std::size_t at, ErrorCode code, std::uint32_t record) {
   ProducerBatch& batch = queue_[at];
+  if (!idempotent()) code = batch.verdict(code);  // another copy may have been taken
   if (record >= batch.size() || batch.size() == 1) {
     return finish_failed(extract(at), code);
   }

@@ -8,6 +8,7 @@ namespace penstock::client::native {
 
 void ProducerBatch::add(NewRecord&& record) {
   bytes->add(record.view);
+  in_doubt = in_doubt || record.in_doubt;
   pending.push_back({std::move(record.done), record.deadline});
 }
 
@@ -34,14 +35,19 @@ void ProducerBatch::remove(std::size_t i) {
   if (i < told) --told;
 }
 
+NewRecord ProducerBatch::take(std::size_t i) {
+  return {bytes->record(i), pending[i].deadline, std::move(pending[i].done), in_doubt};
+}
+
 void ProducerBatch::drop_told() {
-  PENSTOCK_ASSERT(changeable());
+  PENSTOCK_ASSERT(request == 0);
   if (told == 0) return;
   auto rest = std::make_shared<BatchBytes>();
   for (std::size_t at = told; at < size(); ++at) rest->add(bytes->record(at));
   bytes = std::move(rest);
   pending.erase(pending.begin(), pending.begin() + static_cast<std::ptrdiff_t>(told));
   told = 0;
+  in_doubt = in_doubt && !empty();
 }
 
 }  // namespace penstock::client::native

@@ -27,7 +27,7 @@ ProducerEngine::~ProducerEngine() {
 
 std::uint64_t ProducerEngine::new_producer() {
   std::uint64_t number = 0;
-  while (number == 0) number = link_.random();
+  while (settings_.idempotent && number == 0) number = link_.random();
   return number;
 }
 
@@ -92,7 +92,10 @@ void ProducerEngine::hash(std::span<NewRecord> records) {
 
 void ProducerEngine::route(NewRecord&& record, Nanos now) {
   const std::size_t bytes = record.view.key.size() + record.view.data.size();
-  if (failed_) return finish(record.done, bytes, fail(*failed_));
+  const auto refuse = [&](ErrorCode reason) {
+    finish(record.done, bytes, fail(record.in_doubt ? ErrorCode::kUnknownOutcome : reason));
+  };
+  if (failed_) return refuse(*failed_);
   // Behind what an ancestor has left, the oldest first.
   for (ProducerLane* lane : closed_) {
     if (lane->contains(record.view.hash)) {
@@ -103,9 +106,7 @@ void ProducerEngine::route(NewRecord&& record, Nanos now) {
   }
   const route::ShardRoute* shard = map_ == nullptr ? nullptr : map_->route.find(record.view.hash);
   if (shard == nullptr) return unrouted_.add(std::move(record));
-  if (record.view.data.size() > map_->route.record_bytes_max) {
-    return finish(record.done, bytes, fail(ErrorCode::kTooLarge));
-  }
+  if (record.view.data.size() > map_->route.record_bytes_max) return refuse(ErrorCode::kTooLarge);
   ProducerLane& lane = lane_of(*shard);
   lane.append(std::move(record), now);
   if (flushing_) lane.flush();
@@ -125,10 +126,7 @@ ProducerLane& ProducerEngine::lane_of(const route::ShardRoute& shard) {
 }
 
 void ProducerEngine::route_all(ProducerBatch batch, Nanos now) {
-  for (std::size_t i = batch.told; i < batch.size(); ++i) {
-    route({batch.bytes->record(i), batch.pending[i].deadline, std::move(batch.pending[i].done)},
-          now);
-  }
+  for (std::size_t i = batch.told; i < batch.size(); ++i) route(batch.take(i), now);
 }
 
 void ProducerEngine::flush(Nanos now) {
@@ -198,10 +196,7 @@ void ProducerEngine::abandon_lanes(Nanos) {
   for (const auto& [number, lane] : lanes) {
     lane->give_up_doubt();
     for (ProducerBatch& batch : lane->take_rest()) {
-      for (std::size_t i = batch.told; i < batch.size(); ++i) {
-        unrouted_.add(
-            {batch.bytes->record(i), batch.pending[i].deadline, std::move(batch.pending[i].done)});
-      }
+      for (std::size_t i = batch.told; i < batch.size(); ++i) unrouted_.add(batch.take(i));
     }
   }
 }
@@ -258,7 +253,7 @@ void ProducerEngine::expire(Nanos now) {
   while (unrouted_.told < unrouted_.size() && unrouted_.pending[unrouted_.told].deadline <= now) {
     const RecordView view = unrouted_.bytes->record(unrouted_.told);
     PutDone done = std::move(unrouted_.pending[unrouted_.told++].done);
-    finish(done, view.key.size() + view.data.size(), fail(expiry_));
+    finish(done, view.key.size() + view.data.size(), fail(unrouted_.verdict(expiry_)));
   }
   unrouted_.drop_told();
   if (!unrouted_.empty()) next_expiry_ = unrouted_.pending.front().deadline;
@@ -283,9 +278,10 @@ void ProducerEngine::stop(ErrorCode not_sent) {
   if (!failed_) failed_ = not_sent;
   for (const auto& [number, lane] : lanes_) lane->fail_all(not_sent);
   ProducerBatch unrouted = std::exchange(unrouted_, {});
+  const ErrorCode code = unrouted.verdict(not_sent);
   for (std::size_t i = unrouted.told; i < unrouted.size(); ++i) {
     const RecordView view = unrouted.bytes->record(i);
-    finish(unrouted.pending[i].done, view.key.size() + view.data.size(), fail(not_sent));
+    finish(unrouted.pending[i].done, view.key.size() + view.data.size(), fail(code));
   }
 }
 

@@ -66,6 +66,7 @@ class ProducerEngine final : public LinkUser, public MapUser {
   // --- Its lanes' ----------------------------------------------------------------------------------
   [[nodiscard]] Link& link() { return link_; }
   [[nodiscard]] const ProducerSettings& settings() const { return settings_; }
+  // 0 without idempotence.
   [[nodiscard]] std::uint64_t new_producer();
   // Batches that are settled lend their memory to new ones.
   [[nodiscard]] ProducerBatch spare_batch();

@@ -56,7 +56,7 @@ void ProducerLane::pump(Nanos now) {
 void ProducerLane::open(Nanos now) {
   Link& link = engine_.link();
   if (!link.open()) return;
-  if (doubt_from(0) && now >= ended_ + kRememberedNanos) become_another();
+  if (idempotent() && doubt_from(0) && now >= ended_ + kRememberedNanos) become_another();
   lane_ = link.open_lane({.priority = transport::Priority::kPut}, *this);
   if (lane_ == 0) {
     not_before_ = now + (engine_.free_lane(now) ? kFreedNanos : kRetryNanos);
@@ -66,8 +66,9 @@ void ProducerLane::open(Nanos now) {
   open_request_ = link.next_request();
   flatbuffers::FlatBufferBuilder table;
   const auto name = table.CreateString(engine_.settings().stream);
-  table.Finish(
-      proto::CreateOpenPut(table, name, shard_.number.raw(), producer_, epoch_, has_sent_));
+  const bool resume = idempotent() && has_sent_;
+  table.Finish(proto::CreateOpenPut(table, name, shard_.number.raw(), producer_,
+                                    idempotent() ? epoch_ : 0, resume));
   link.send(lane_, {.kind = MessageKind::kOpenPut, .request = open_request_}, table);
   ++engine_.counters().lanes_opened;
 }
@@ -93,6 +94,7 @@ bool ProducerLane::wants_epoch(const ProducerBatch& batch) const {
 // The server knows the last eight: one whose answer is late must stay among them.
 bool ProducerLane::window_is_full() const {
   if (under_way_ == 0 || under_way_ == queue_.size()) return false;
+  if (!idempotent()) return under_way_ == kWindow;
   const std::uint32_t next =
       queue_[under_way_].sequence != 0 ? queue_[under_way_].sequence : next_sequence_;
   return next - queue_.front().sequence >= kWindow;
@@ -113,7 +115,11 @@ void ProducerLane::send_more(Nanos now) {
       return open(now);
     }
     if (window_is_full()) return;
-    if (batch.sequence == 0) batch.sequence = next_sequence_++;
+    if (!idempotent()) {
+      if (batch.in_doubt) ++engine_.counters().batches_repeated;
+    } else if (batch.sequence == 0) {
+      batch.sequence = next_sequence_++;
+    }
     batch.request = engine_.link().next_request();
     has_sent_ = true;
     ++under_way_;

@@ -7,6 +7,9 @@
 // its bytes and its sequence until the server says what became of it; where that would number others wrongly,
 // they go in a new epoch, which fences such copies.
 //
+// Without idempotence there are no numbers, epochs, gaps, or openings that tell: a batch in doubt is sent again, and
+// it stays in doubt, also where its records go on to a child, until a copy is known to be stored.
+//
 // Units      times the turn's `now`
 // Shape      at most kWindow batches under way
 // Owner      its engine. Borrows the engine's link, which outlives it
@@ -40,6 +43,7 @@ struct ProducerSettings {
   std::int64_t linger_nanos = 2 * kNanosPerMilli;
   std::int64_t deadline_nanos = 30 * kNanosPerSecond;
   std::uint32_t sequence_max = UINT32_MAX - 1;  // then a new epoch begins
+  bool idempotent = true;
 };
 
 class ProducerEngine;
@@ -68,7 +72,7 @@ class ProducerLane final : public LaneUser {
   void on_shard_closed(Nanos now);
   // Of a shard that is closed: all that may be stored is known.
   [[nodiscard]] bool resolved() const { return resolved_; }
-  // Takes what has no result, in order. REQUIRES: nothing is under way or in doubt.
+  // Takes what has no result, in order. REQUIRES: nothing is under way, or in doubt with idempotence.
   [[nodiscard]] std::vector<ProducerBatch> take_rest();
   // Nobody will say what became of batches in doubt; the rest has its results, too, where `others` is an error.
   void give_up_doubt();
@@ -95,6 +99,7 @@ class ProducerLane final : public LaneUser {
   static constexpr std::int64_t kRememberedNanos = 600 * kNanosPerSecond;
 
   // producer_lane.cc
+  [[nodiscard]] bool idempotent() const { return producer_ != 0; }
   void open(Nanos now);
   void leave();
   void seal();
@@ -116,6 +121,10 @@ class ProducerLane final : public LaneUser {
   void fresh_epoch();
   void become_another();
   [[nodiscard]] bool doubt_from(std::size_t at) const;
+  // Whether its bytes may differ the next time.
+  [[nodiscard]] bool changeable(const ProducerBatch& batch) const {
+    return idempotent() ? batch.certain() : batch.request == 0;
+  }
   void finish_stored(ProducerBatch batch, std::uint64_t first_index, std::int64_t arrival_ms);
   void finish_failed(ProducerBatch batch, ErrorCode code);
   [[nodiscard]] ProducerBatch extract(std::size_t at);
@@ -125,7 +134,7 @@ class ProducerLane final : public LaneUser {
   ProducerEngine& engine_;
   route::ShardRoute shard_;
   StreamUid stream_;
-  std::uint64_t producer_;
+  std::uint64_t producer_;  // 0: without idempotence
   std::uint32_t epoch_ = 1;
   bool has_sent_ = false;  // a batch in this epoch: it is not to begin anew
   State state_ = State::kClosed;

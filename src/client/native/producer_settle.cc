@@ -41,7 +41,7 @@ bool ProducerLane::doubt_from(std::size_t at) const {
 void ProducerLane::renumber() {
   PENSTOCK_ASSERT(under_way_ == 0);
   for (std::size_t at = 0; at < queue_.size();) {
-    if (queue_[at].changeable()) queue_[at].drop_told();
+    if (changeable(queue_[at])) queue_[at].drop_told();
     queue_[at].empty() ? static_cast<void>(extract(at)) : static_cast<void>(++at);
   }
   std::uint32_t expected = stored_ + 1;
@@ -93,7 +93,7 @@ void ProducerLane::become_another() {
 
 void ProducerLane::give_up_doubt() {
   for (std::size_t at = 0; at < queue_.size();) {
-    if (queue_[at].changeable()) {
+    if (queue_[at].certain()) {
       ++at;
     } else {
       finish_failed(extract(at), ErrorCode::kUnknownOutcome);
@@ -105,7 +105,8 @@ void ProducerLane::fail_all(ErrorCode others) {
   give_up_doubt();
   leave();
   while (!queue_.empty()) finish_failed(extract(0), others);
-  finish_failed(std::exchange(filling_, {}), others);
+  const ErrorCode code = filling_.verdict(others);
+  finish_failed(std::exchange(filling_, {}), code);
 }
 
 void ProducerLane::on_shard_closed(Nanos now) {
@@ -160,7 +161,7 @@ Nanos ProducerLane::expire(Nanos now) {
   for (ProducerBatch& batch : queue_) next = std::min(next, expire(batch, now));
   for (std::size_t at = 0; at < queue_.size();) {
     // One that has a number leaves a gap, which is closed before anything is sent.
-    const bool over = queue_[at].changeable() && queue_[at].empty();
+    const bool over = changeable(queue_[at]) && queue_[at].empty();
     if (over && queue_[at].sequence != 0) halted_ = true;
     over ? static_cast<void>(extract(at)) : static_cast<void>(++at);
   }
@@ -168,13 +169,13 @@ Nanos ProducerLane::expire(Nanos now) {
 }
 
 Nanos ProducerLane::expire(ProducerBatch& batch, Nanos now) {
-  const ErrorCode code = batch.changeable() ? engine_.expiry() : ErrorCode::kUnknownOutcome;
+  const ErrorCode code = batch.verdict(engine_.expiry());
   while (batch.told < batch.size() && batch.pending[batch.told].deadline <= now) {
     const RecordView view = batch.bytes->record(batch.told);
     PutDone done = std::move(batch.pending[batch.told++].done);
     engine_.finish(done, view.key.size() + view.data.size(), fail(code));
   }
-  if (batch.changeable()) batch.drop_told();
+  if (changeable(batch)) batch.drop_told();
   return batch.told < batch.size() ? batch.pending[batch.told].deadline : Nanos(INT64_MAX);
 }
 

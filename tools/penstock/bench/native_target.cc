@@ -1,4 +1,4 @@
-// Penstock by its own protocol: an idempotent producer for each writer, on a connection of its own.
+// Penstock by its own protocol: a producer for each writer, idempotent unless asked otherwise, on a connection of its own.
 #include "bench/metrics.h"
 #include "bench/native_reader.h"
 #include "bench/target.h"
@@ -22,12 +22,13 @@ constexpr int kAsksMax = 3'000;
 class NativeWriter final : public Writer {
  public:
   NativeWriter(std::shared_ptr<Client> client, const std::string& stream, const WriterShape& shape,
-               Track& track)
+               bool idempotent, Track& track)
       : stream_(stream), track_(track), client_(std::move(client)) {
     ProducerOptions options;
     options.batch_bytes = shape.batch_bytes;
     options.linger = std::chrono::microseconds(shape.linger_micros);
     options.buffered_bytes_max = shape.buffered_bytes;
+    options.idempotent = idempotent;
     producer_ = client_->producer(stream, options);
   }
 
@@ -75,8 +76,12 @@ class NativeWriter final : public Writer {
 
 class NativeTarget final : public Target {
  public:
-  NativeTarget(const Session& session, std::shared_ptr<Client> client, ServerMetrics metrics)
-      : session_(session), client_(std::move(client)), metrics_(std::move(metrics)) {
+  NativeTarget(const Session& session, std::shared_ptr<Client> client, ServerMetrics metrics,
+               bool idempotent)
+      : session_(session),
+        client_(std::move(client)),
+        metrics_(std::move(metrics)),
+        idempotent_(idempotent) {
     endpoint_ = session.native_endpoint().empty()
                     ? native_endpoint(session.client_options().endpoint)
                     : session.native_endpoint();
@@ -90,13 +95,15 @@ class NativeTarget final : public Target {
   Facts load_facts() const override {
     Facts facts = metrics_.load_facts();
     facts.emplace_back("carrier", endpoint_.starts_with("tcp://") ? "TCP" : "TLS");
+    if (!idempotent_) facts.emplace_back("idempotent", "no");
     return facts;
   }
   std::vector<pid_t> processes() const override {
     const client::Endpoint& api = session_.client_options().endpoint;
     return local_listeners(api.host, api.port);
   }
-  bool exactly_once() const override { return true; }
+  bool exactly_once() const override { return idempotent_; }
+  bool keeps_order() const override { return idempotent_; }
 
   Ended make_stream(const std::string& stream, std::uint32_t shards) override;
   Ended remove_stream(const std::string& stream) override;
@@ -110,7 +117,7 @@ class NativeTarget final : public Target {
     }
     auto client = connect_native(session_);
     if (!client) return std::unexpected(std::move(client.error()));
-    return std::make_unique<NativeWriter>(std::move(*client), stream, shape, track);
+    return std::make_unique<NativeWriter>(std::move(*client), stream, shape, idempotent_, track);
   }
   Ended read_all(const std::string& stream, const OnIncoming& on_records) override {
     return native_read_all(*client_, stream, on_records);
@@ -127,6 +134,7 @@ class NativeTarget final : public Target {
   const Session& session_;
   std::shared_ptr<Client> client_;
   ServerMetrics metrics_;
+  bool idempotent_;
   std::string endpoint_;
 };
 
@@ -154,12 +162,13 @@ Ended NativeTarget::remove_stream(const std::string& stream) {
 
 }  // namespace
 
-Attempt<std::unique_ptr<Target>> native_target(const Session& session, const std::string& admin) {
-  auto metrics = ServerMetrics::at(session.client_options().endpoint, admin);
+Attempt<std::unique_ptr<Target>> native_target(const Session& session, const TargetChoice& choice) {
+  auto metrics = ServerMetrics::at(session.client_options().endpoint, choice.admin);
   if (!metrics) return std::unexpected(std::move(metrics.error()));
   auto client = connect_native(session);
   if (!client) return std::unexpected(std::move(client.error()));
-  return std::make_unique<NativeTarget>(session, std::move(*client), std::move(*metrics));
+  return std::make_unique<NativeTarget>(session, std::move(*client), std::move(*metrics),
+                                        choice.idempotent);
 }
 
 }  // namespace penstock::tools::bench

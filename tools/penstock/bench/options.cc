@@ -149,11 +149,14 @@ RoundsPlan rounds_plan(const Options& options, std::string scenario) {
 
 Attempt<Targets> open_targets(const Session& session, const Options& options, bool over_kinesis) {
   // --admin is of the first: what it says of durability must not be believed of another.
-  std::vector<TargetChoice> choices = {{options.target, options.admin, options.durability}};
+  std::vector<TargetChoice> choices = {
+      {options.target, options.admin, options.durability, options.idempotent}};
   if (options.target.empty() && over_kinesis) {
     choices.front().name = session.client_options().endpoint.url();
   }
-  if (!options.against.empty()) choices.push_back({options.against, "", options.durability});
+  if (!options.against.empty()) {
+    choices.push_back({options.against, "", options.durability, options.idempotent});
+  }
   Targets targets;
   for (const TargetChoice& choice : choices) {
     auto target = open_target(session, choice);

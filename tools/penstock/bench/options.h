@@ -36,6 +36,7 @@ struct Options {
   std::string stream;
   std::string rate;
   bool explicit_hash = false;
+  bool idempotent = true;
   std::string hdr;
   bool verify = true;
 };

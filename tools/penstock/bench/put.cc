@@ -22,10 +22,13 @@ void add_bench_put(CLI::App& group, Context& context) {
   add_load_options(*command, *options);
   add_stream_options(*command, *options);
   add_against_option(*command, *options);
+  command->add_flag("--idempotence,!--no-idempotence", options->idempotent,
+                    "native: each record once (default), or at least once, and the server keeps "
+                    "nothing of the producer");
   command->footer(R"(
 In each round a stream is made, loaded, read back and deleted. Every record names its run, producer and
 number and has a checksum: what was acknowledged must be there, once over the native protocol and at least
-once elsewhere, unchanged, and those of a key in order. Exit code 8 when it is not.
+once elsewhere (and with --no-idempotence), unchanged, and those of a key in order. Exit code 8 when it is not.
 
 A closed loop (--in-flight) shows the most that is stored. How long an answer takes under a load that does
 not wait for answers only an open loop shows (--rate): its records are due at times set before.

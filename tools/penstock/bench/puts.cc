@@ -107,7 +107,12 @@ Facts facts_of(const PutPlan& plan) {
 Attempt<Findings> read_back(Target& target, const std::string& stream, bool alone, Load& load,
                             const Live& live) {
   Verifier verifier(
-      {load.run_id(), load.plan().record_bytes, load.plan().keys, target.exactly_once(), alone},
+      {.run = load.run_id(),
+       .record_bytes = load.plan().record_bytes,
+       .keys = load.plan().keys,
+       .exactly_once = target.exactly_once(),
+       .ordered = target.keeps_order(),
+       .alone = alone},
       load.tracks());
   std::atomic<std::uint64_t> read{0};
   const auto done = target.read_all(stream, [&](std::span<const Incoming> records) {

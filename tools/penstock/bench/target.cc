@@ -12,7 +12,7 @@ std::vector<pid_t> local_listeners(const std::string& host, std::uint16_t port) 
 }
 
 Attempt<std::unique_ptr<Target>> open_target(const Session& session, const TargetChoice& choice) {
-  if (choice.name.empty()) return native_target(session, choice.admin);
+  if (choice.name.empty()) return native_target(session, choice);
   if (choice.name.starts_with("redis://")) return redis_target(choice.name);
   if (choice.name.starts_with("http://") || choice.name.starts_with("https://")) {
     return kinesis_target(session, choice);

@@ -97,6 +97,8 @@ class Target {
   [[nodiscard]] virtual std::vector<pid_t> processes() const = 0;
   // Whether a record is stored once, whatever happens on the way.
   [[nodiscard]] virtual bool exactly_once() const = 0;
+  // Whether those of a key come in the order in which they were put.
+  [[nodiscard]] virtual bool keeps_order() const { return true; }
 
   [[nodiscard]] virtual Ended make_stream(const std::string& stream, std::uint32_t shards) = 0;
   [[nodiscard]] virtual Ended remove_stream(const std::string& stream) = 0;
@@ -116,6 +118,7 @@ struct TargetChoice {
   std::string name;        // empty: the session's native endpoint; http://…, https://…, redis://…
   std::string admin;       // where the administration of a Penstock is; empty: beside the endpoint
   std::string durability;  // what to believe of a service that does not tell
+  bool idempotent = true;  // native: each record once; otherwise at least once
 };
 [[nodiscard]] Attempt<std::unique_ptr<Target>> open_target(const Session& session,
                                                            const TargetChoice& choice);
@@ -123,7 +126,7 @@ struct TargetChoice {
 [[nodiscard]] std::vector<pid_t> local_listeners(const std::string& host, std::uint16_t port);
 
 [[nodiscard]] Attempt<std::unique_ptr<Target>> native_target(const Session& session,
-                                                             const std::string& admin);
+                                                             const TargetChoice& choice);
 [[nodiscard]] Attempt<std::unique_ptr<Target>> kinesis_target(const Session& session,
                                                               const TargetChoice& choice);
 [[nodiscard]] Attempt<std::unique_ptr<Target>> redis_target(const std::string& url);

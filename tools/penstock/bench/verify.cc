@@ -11,8 +11,8 @@
 namespace penstock::tools::bench {
 
 bool Findings::clean() const {
-  return missing == 0 && disordered == 0 && damaged == 0 && (!exactly_once || twice == 0) &&
-         (!exactly_once || denied == 0) && (!alone || foreign == 0);
+  return missing == 0 && damaged == 0 && (!ordered || disordered == 0) &&
+         (!exactly_once || (twice == 0 && denied == 0)) && (!alone || foreign == 0);
 }
 
 std::string Findings::text() const {
@@ -25,7 +25,7 @@ std::string Findings::text() const {
   };
   say(missing, "missing");
   say(damaged, "damaged");
-  say(disordered, "out of order");
+  if (ordered) say(disordered, "out of order");
   if (exactly_once) {
     say(twice, "there twice");
     say(denied, "there though refused");
@@ -33,7 +33,9 @@ std::string Findings::text() const {
   if (alone) say(foreign, "that nobody put");
   if (!wrong.empty()) return text + wrong;
   text += exactly_once ? "each once" : "each at least once";
-  text += ", unchanged, those of a key in order";
+  text += ordered ? ", unchanged, those of a key in order" : ", unchanged";
+  if (!ordered && disordered > 0)
+    text += fmt::format("; {} out of order", format_count(disordered));
   if (!exactly_once && twice > 0) text += fmt::format("; {} there again", format_count(twice));
   return text;
 }
@@ -49,12 +51,14 @@ void Findings::add(const Findings& other) {
   denied += other.denied;
   unknown_stored += other.unknown_stored;
   exactly_once = other.exactly_once;
+  ordered = other.ordered;
   alone = other.alone;
 }
 
 Verifier::Verifier(const Expected& expected, std::vector<std::unique_ptr<Track>>& tracks)
     : expected_(expected), tracks_(tracks) {
   findings_.exactly_once = expected.exactly_once;
+  findings_.ordered = expected.ordered;
   findings_.alone = expected.alone;
   for (std::uint32_t producer = 0; producer < tracks.size(); ++producer) {
     keys_.emplace_back(producer, expected.keys);

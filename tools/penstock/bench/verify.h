@@ -1,7 +1,8 @@
 // Judges what was read back of a load against what was acknowledged.
 //
 // Shape      every acknowledged record is there, once where the target stores once and at least once elsewhere; those of
-//            a key came first in the order in which they were put; each has the data, length and key that it had.
+//            a key came first in the order in which they were put, if the target promises that; each has the data,
+//            length and key that it had.
 //            What was refused is not there; what is unknown may be
 // Owner      `read` from any thread; the tracks, which outlive it, are its own meanwhile
 // Allocates  a number for each key
@@ -31,7 +32,8 @@ struct Findings {
   std::uint64_t denied = 0;      // said not to be stored, and there
   std::uint64_t unknown_stored = 0;
   bool exactly_once = true;
-  bool alone = true;  // nobody else writes to the stream: what is foreign is an error
+  bool ordered = true;  // what is out of order is an error
+  bool alone = true;    // nobody else writes to the stream: what is foreign is an error
 
   [[nodiscard]] bool clean() const;
   // "1,234 acknowledged records read back: each once, unchanged, those of a key in order"
@@ -46,6 +48,7 @@ class Verifier {
     std::uint32_t record_bytes = 0;
     std::uint32_t keys = 0;  // of each producer
     bool exactly_once = true;
+    bool ordered = true;
     bool alone = true;
   };
   Verifier(const Expected& expected, std::vector<std::unique_ptr<Track>>& tracks);

@@ -389,6 +389,12 @@ void FakeConnection::open_put(std::uint32_t lane, const proto::DecodedMessage& m
     return fail(lane, request, {.code = ErrorCode::kNotFound});
   }
   FakeShard& shard = stream->second.shards.at(asked.shard());
+  if (asked.producer() == 0) {
+    puts_[lane] = {stream->first, asked.shard(), 0, asked.epoch(), 0, shard.route.open};
+    flatbuffers::FlatBufferBuilder table;
+    table.Finish(proto::CreatePutOpened(table, stream->second.uid.raw(), 0, 0, !shard.route.open));
+    return reply(lane, MessageKind::kPutOpened, request, table);
+  }
   const bool known = shard.producers.contains(asked.producer());
   const bool resumes = !shard.route.open || asked.resume();
   if (resumes && (!known || shard.producers[asked.producer()].epoch < asked.epoch())) {
@@ -441,7 +447,7 @@ void FakeConnection::put(std::uint32_t id, const proto::DecodedMessage& message,
   }
   server_.log.emplace_back("Put " + std::to_string(lane.shard) + " #" +
                            std::to_string(seen.sequence));
-  if (++lane.waiting > 8) {
+  if (++lane.waiting > (lane.producer == 0 ? 64 : 8)) {
     server_.log.emplace_back("too many batches without a result");
     return session_->close(transport::CloseCode::kProtocol, "too many batches");
   }
@@ -462,22 +468,27 @@ void FakeConnection::put(std::uint32_t id, const proto::DecodedMessage& message,
   }
   if (!shard.route.open) return refuse({.code = ErrorCode::kWrongShard});
   if (!verdict.good()) return refuse({.code = verdict.code, .record = verdict.record});
-  const auto known = shard.producers.find(lane.producer);
-  if (known == shard.producers.end() || lane.epoch > known->second.epoch) {
-    return refuse({.code = ErrorCode::kProducerUnknown});
-  }
-  FakeShard::Producer& producer = known->second;
-  if (lane.epoch < producer.epoch) return refuse({.code = ErrorCode::kProducerFenced});
-  if (seen.sequence > producer.last + 1) return refuse({.code = ErrorCode::kSequenceGap});
-  if (seen.sequence + producer.window.size() <= producer.last) {
-    return refuse({.code = ErrorCode::kSequenceOld});
-  }
-  if (seen.sequence <= producer.last) {
-    const auto entry =
-        producer.window[producer.window.size() - 1 - (producer.last - seen.sequence)];
-    return later([this, id, request, entry] { done(id, request, entry, true); });
-  }
   const FakeShard::Entry entry{shard.next, server_.wall_ms};
+  if (lane.producer != 0) {
+    const auto known = shard.producers.find(lane.producer);
+    if (known == shard.producers.end() || lane.epoch > known->second.epoch) {
+      return refuse({.code = ErrorCode::kProducerUnknown});
+    }
+    FakeShard::Producer& producer = known->second;
+    if (lane.epoch < producer.epoch) return refuse({.code = ErrorCode::kProducerFenced});
+    if (seen.sequence > producer.last + 1) return refuse({.code = ErrorCode::kSequenceGap});
+    if (seen.sequence + producer.window.size() <= producer.last) {
+      return refuse({.code = ErrorCode::kSequenceOld});
+    }
+    if (seen.sequence <= producer.last) {
+      const auto first =
+          producer.window[producer.window.size() - 1 - (producer.last - seen.sequence)];
+      return later([this, id, request, first] { done(id, request, first, true); });
+    }
+    producer.last = seen.sequence;
+    producer.window.push_back(entry);
+    if (producer.window.size() > 8) producer.window.pop_front();
+  }
   FakeShard::Batch batch{shard.next, verdict.shape.count, {}};
   batch.stored.resize(storage::kBatchHeaderBytes + message.attachment.size());
   storage::write_verbatim_batch(batch.stored,
@@ -494,9 +505,6 @@ void FakeConnection::put(std::uint32_t id, const proto::DecodedMessage& message,
   }
   shard.next += verdict.shape.count;
   shard.batches.push_back(std::move(batch));
-  producer.last = seen.sequence;
-  producer.window.push_back(entry);
-  if (producer.window.size() > 8) producer.window.pop_front();
   later([this, id, request, entry] { done(id, request, entry, false); });
 }
 

@@ -638,6 +638,177 @@ TEST(Producer, AnErrorOfLaterIsTheRecordsResult) {
   EXPECT_EQ(rig.stored(), "a c");
 }
 
+// --- Without idempotence --------------------------------------------------------------------------
+
+ProducerSettings plain() {
+  ProducerSettings settings = ProducerRig::quick();
+  settings.idempotent = false;
+  return settings;
+}
+
+TEST(PlainProducer, LeavesNothingBehindButItsRecords) {
+  ProducerRig rig(1, plain());
+  rig.begin_with(1);
+  std::vector<SeenPut> seen;
+  rig.server.on_put = [&](const SeenPut& put) -> std::optional<Refusal> {
+    seen.push_back(put);
+    return std::nullopt;
+  };
+  rig.server.answer_delay_nanos = [] { return 50 * kNanosPerMilli; };
+  for (int i = 0; i < 10; ++i) rig.put("k", std::to_string(i));
+  rig.run(10);
+  EXPECT_EQ(rig.stored(), "0 1 2 3 4 5 6 7");  // side by side
+  rig.run(200);
+  EXPECT_EQ(rig.stored(), "0 1 2 3 4 5 6 7 8 9");
+  EXPECT_EQ(rig.result("9"), "stored");
+  EXPECT_EQ(rig.places["9"].index, RecordIndex(9));
+  EXPECT_TRUE(rig.server.streams.at("s").shards.at(0).producers.empty());
+  for (const SeenPut& put : seen) {
+    EXPECT_EQ(put.producer, 0U);
+    EXPECT_EQ(put.epoch, 0U);
+    EXPECT_EQ(put.sequence, 0U);
+  }
+  EXPECT_EQ(rig.engine->counters().batches_repeated, 0U);
+}
+
+TEST(PlainProducer, SendsAgainWhatGotNoAnswerAndMayStoreItTwice) {
+  ProducerRig rig(1, plain());
+  rig.begin_with(1);
+  rig.server.answer_delay_nanos = [] { return 50 * kNanosPerMilli; };
+  for (const char* data : {"a", "b"}) rig.put("k", data);
+  rig.run(10);
+  rig.cut();
+  rig.server.answer_delay_nanos = nullptr;
+  rig.put("k", "c");
+  rig.run(100);
+  EXPECT_EQ(rig.stored(), "a b a b c");
+  for (const char* data : {"a", "b", "c"}) EXPECT_EQ(rig.result(data), "stored") << data;
+  EXPECT_EQ(rig.places["a"].index, RecordIndex(2));  // the copy that was answered
+  EXPECT_EQ(rig.engine->counters().batches_repeated, 2U);
+}
+
+TEST(PlainProducer, SendsAgainOnTheSameLaneWhatTheServerDoesNotKnow) {
+  ProducerRig rig(1, plain());
+  rig.begin_with(1);
+  rig.put("k", "a");
+  rig.run(3);
+  rig.server.on_put = refuse_once("b", {.code = ErrorCode::kUnknownOutcome});
+  rig.heard();
+  for (const char* data : {"b", "c"}) rig.put("k", data);
+  rig.run(200);
+  EXPECT_EQ(rig.stored(), "a c b");  // behind what was on its way
+  EXPECT_EQ(rig.heard(), "Put 0 #0; Put 0 #0; Put 0 #0");
+}
+
+// Only the one that is refused is sent again: those behind it were taken.
+TEST(PlainProducer, WhatIsThrottledMayComeBehindLaterOnes) {
+  ProducerRig rig(1, plain());
+  rig.begin_with(1);
+  rig.server.on_put = refuse_once("b", {.code = ErrorCode::kThrottled, .retry_after_ms = 100});
+  for (const char* data : {"a", "b", "c"}) rig.put("k", data);
+  rig.run(50);
+  rig.put("k", "d");
+  rig.run(40);
+  EXPECT_EQ(rig.stored(), "a c");  // what was not on its way waits
+  rig.run(50);
+  EXPECT_EQ(rig.stored(), "a c b d");
+  EXPECT_EQ(rig.engine->counters().batches_repeated, 0U);
+}
+
+TEST(PlainProducer, DoubtThatIsNotResolvedByTheDeadlineIsUnknown) {
+  ProducerSettings settings = plain();
+  settings.deadline_nanos = kNanosPerSecond;
+  ProducerRig rig(1, settings);
+  rig.begin_with(1);
+  rig.put("k", "first");
+  rig.run(3);
+  rig.lag = true;
+  rig.put("k", "a");
+  rig.step(kNanosPerMilli);
+  rig.reachable = false;
+  rig.cut();
+  rig.lag = false;
+  rig.put("k", "b");
+  rig.run(1'100);
+  EXPECT_EQ(rig.result("a"), "kUnknownOutcome");
+  EXPECT_EQ(rig.result("b"), "kDeadline");
+  rig.reachable = true;
+  rig.run(5'000);
+  EXPECT_EQ(rig.stored(), "first");  // who has heard that is not to be surprised
+}
+
+// What refuses the second copy says nothing of the first.
+TEST(PlainProducer, ARefusalOfACopyIsNoCertainty) {
+  ProducerRig rig(1, plain());
+  rig.begin_with(1);
+  rig.server.answer_delay_nanos = [] { return 50 * kNanosPerMilli; };
+  rig.put("k", "a");
+  rig.run(10);
+  rig.cut();
+  rig.server.answer_delay_nanos = nullptr;
+  rig.server.on_put = refuse_once("a", {.code = ErrorCode::kTooLarge});
+  rig.run(100);
+  EXPECT_EQ(rig.stored(), "a");
+  EXPECT_EQ(rig.result("a"), "kUnknownOutcome");
+}
+
+TEST(PlainProducer, WhatIsInDoubtWhereItsShardClosesGoesOnToTheChildrenAndStaysInDoubt) {
+  ProducerRig rig(1, plain());
+  rig.begin_with(1);
+  rig.server.answer_delay_nanos = [] { return 50 * kNanosPerMilli; };
+  rig.put("k", "a");
+  rig.run(10);
+  rig.cut();
+  rig.server.split("s", 0);
+  rig.server.answer_delay_nanos = nullptr;
+  rig.server.on_put = [](const SeenPut& put) -> std::optional<Refusal> {
+    if (put.shard == 0) return std::nullopt;
+    return Refusal{.code = ErrorCode::kThrottled, .retry_after_ms = 10};
+  };
+  rig.put("k", "b");
+  rig.run(500);
+  EXPECT_EQ(rig.result("a"), "nothing");
+  rig.engine->stop(ErrorCode::kStopping);
+  EXPECT_EQ(rig.stored(), "a");
+  EXPECT_EQ(rig.result("a"), "kUnknownOutcome");
+  EXPECT_GT(rig.engine->counters().batches_repeated, 0U);
+}
+
+TEST(PlainProducer, ACloseMovesWhatIsNotStoredToTheChildrenInOrder) {
+  ProducerRig rig(1, plain());
+  rig.begin_with(1);
+  rig.put("k", "a");
+  rig.run(3);
+  rig.server.split("s", 0);
+  for (const char* data : {"b", "c", "d"}) rig.put("k", data);
+  rig.run(200);
+  EXPECT_EQ(rig.stored(), "a b c d");
+  EXPECT_NE(rig.places["d"].shard, ShardNumber(0));
+  EXPECT_EQ(rig.engine->lanes(), 1U);
+}
+
+TEST(PlainProducer, NoSilenceIsTooLong) {
+  ProducerSettings settings = plain();
+  settings.deadline_nanos = 3'600 * kNanosPerSecond;
+  ProducerRig rig(1, settings);
+  rig.begin_with(1);
+  rig.put("k", "first");
+  rig.run(3);
+  rig.lag = true;
+  rig.put("k", "a");
+  rig.step(kNanosPerMilli);
+  rig.reachable = false;
+  rig.cut();
+  rig.lag = false;
+  for (int i = 0; i < 15 * 60; ++i) rig.step(kNanosPerSecond);  // longer than producers are known
+  rig.reachable = true;
+  rig.run(6'000);
+  EXPECT_EQ(rig.stored(), "first a");
+  EXPECT_EQ(rig.result("a"), "stored");
+}
+
+// --- In the end -----------------------------------------------------------------------------------
+
 TEST(Producer, SaysOfEverythingWhatBecameOfItWhenItStops) {
   ProducerRig rig;
   rig.begin_with(1);
