@@ -2,7 +2,8 @@
 // of the network, and the producers, consumers and administrative calls that share it.
 //
 // Units      durations as std::chrono has them; sizes in bytes
-// Shape      one connection and one thread of its own for each Client; at most 1,024 shards written or read at once
+// Shape      one connection and one thread of its own for each Client; a lane for each shard that is read, or written
+//            just now, and of these 8,192 at once (a server may allow less)
 // Owner      any thread may call anything here. Callbacks run on the client's thread, one at a time: they must not
 //            wait, and what would block elsewhere gives kOverloaded there. What a client has made keeps the client
 // Allocates  freely when it connects; see producer.h and consumer.h for the rest

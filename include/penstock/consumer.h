@@ -2,12 +2,14 @@
 // a shard's parents before it, over lost connections and splits.
 //
 // Units      sizes in bytes; a record's index counts in its shard from 0; times in milliseconds since 1970 UTC
-// Shape      a subscription a shard; `credit_bytes` at most are on their way or wait for the callback, of each
+// Shape      a subscription a shard, on a lane of its own, of which a client has 8,192 (client.h): more shards at once
+//            want more clients; `credit_bytes` at most are on their way or wait for the callback, of each
 // Owner      ConsumerOptions::on_records is called on the client's thread; its views hold until it returns. The rest may
 //            be called from any thread
 // Allocates  per delivery, not per record
-// Errors     to on_problem: kDataLoss (reading goes on behind it), kNotFound, kDenied. A lost connection is none: reading
-//            resumes with the next record
+// Errors     to on_problem: kDataLoss (reading goes on behind it); kNotFound (the stream, or a shard that was named or
+//            read, is not there: it is read where it comes later); kOverloaded (a shard has had no lane for 5 s: it is
+//            read when another gives one up); kDenied. A lost connection is none: reading resumes with the next record
 // States     of a shard: Waiting for its parents ─► Reading ─► Ended (closed, and read to its end)
 // Source     src/proto/PROTOCOL.md §6
 #pragma once
@@ -75,7 +77,8 @@ struct ConsumerOptions {
   // Of shards that have no checkpoint and whose parents have none; children of shards that are read begin at their
   // first record.
   StartAt start;
-  // Begin with these alone, and follow their children. Empty: with all that the stream has.
+  // Begin with these alone, and follow their children. Empty: with all that the stream has. Of one that has not been
+  // there for a second on_problem hears kNotFound, once.
   std::vector<ShardNumber> shards;
   Checkpoints checkpoints;
   std::uint64_t credit_bytes = 4 * kMiB;      // of a shard, ahead of the callback
@@ -85,8 +88,10 @@ struct ConsumerOptions {
   std::chrono::milliseconds poll_wait{5'000};  // how long such a Get waits for records
   std::function<void(const Records&)> on_records;
   std::function<void(ShardNumber)> on_shard_end;
-  // Once: every shard that it reads was handed on to its end, or up to what was its newest record then.
+  // Once: every shard that it reads was handed on to its end, or up to what was its newest record then. Not where it
+  // reads none, since those that were named are not there.
   std::function<void()> on_caught_up;
+  // ShardNumber(UINT32_MAX): of the stream.
   std::function<void(ShardNumber, const Error&)> on_problem;
 };
 

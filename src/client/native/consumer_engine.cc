@@ -20,14 +20,16 @@ ConsumerEngine::~ConsumerEngine() {
 // --- Shards ---------------------------------------------------------------------------------------
 
 void ConsumerEngine::on_map(const std::shared_ptr<const StreamMap>& map, Nanos now) {
-  if (stopped_) return;
-  const bool first = readers_.empty();
-  if (map_ != nullptr && map_->route.uid != map->route.uid) {  // another stream of this name
-    readers_.clear();
-    settings_.checkpoints = {};
-  }
+  if (stopped_ || map->route.shards.empty()) return;  // it is being made
+  const bool first = uid_ == StreamUid();
+  if (uid_ != map->route.uid) begin_anew(*map);
   map_ = map;
+  no_map_.reset();
   for (const route::ShardRoute& shard : map->route.shards) add(shard, first);
+  std::erase_if(missing_, [this](ShardNumber shard) {
+    return readers_.contains(shard) || settings_.checkpoints.shards.contains(shard);
+  });
+  tell_at_ = missing_.empty() ? Nanos(INT64_MAX) : std::min(tell_at_, now + kMissedNanos);
   std::vector<ShardReader*> gone;
   for (const auto& [number, reader] : readers_) {
     const bool listed = map->route.find(number) != nullptr;
@@ -38,9 +40,39 @@ void ConsumerEngine::on_map(const std::shared_ptr<const StreamMap>& map, Nanos n
   tick(now);
 }
 
-void ConsumerEngine::on_no_map(ErrorCode why, Nanos) {
-  if (map_ != nullptr) problem(route::kNoShard, Error{why});
-  map_ = nullptr;
+// The first stream of this name, or another: what was said of positions was said of that one.
+void ConsumerEngine::begin_anew(const StreamMap& map) {
+  if (uid_ != StreamUid()) {
+    settings_.checkpoints = {};
+    settings_.start = {};
+  }
+  readers_.clear();
+  uid_ = map.route.uid;
+  missing_ = settings_.shards;
+}
+
+void ConsumerEngine::on_no_map(ErrorCode why, Nanos now) {
+  const bool gone = std::exchange(map_, nullptr) != nullptr;
+  if (no_map_ == why || retryable(why)) return;
+  if (why == ErrorCode::kNotFound && !gone) {
+    tell_at_ = std::min(tell_at_, now + kMissedNanos);
+    return;
+  }
+  no_map_ = why;
+  problem(route::kNoShard, Error{why});
+}
+
+void ConsumerEngine::tell_missing() {
+  tell_at_ = Nanos(INT64_MAX);
+  if (map_ == nullptr) {
+    if (!no_map_) problem(route::kNoShard, Error{ErrorCode::kNotFound});
+    no_map_ = ErrorCode::kNotFound;
+    return;
+  }
+  for (const ShardNumber shard : std::exchange(missing_, {})) {
+    problem(shard, Error{ErrorCode::kNotFound});
+  }
+  check_caught_up();
 }
 
 bool ConsumerEngine::follows_what_is_read(const route::ShardRoute& shard) const {
@@ -50,26 +82,30 @@ bool ConsumerEngine::follows_what_is_read(const route::ShardRoute& shard) const 
   return known(shard.parent) || known(shard.adjacent_parent);
 }
 
-bool ConsumerEngine::wanted(const route::ShardRoute& shard, bool first_map) const {
-  const std::vector<ShardNumber>& named = settings_.shards;
-  if (named.empty() || (first_map && std::ranges::find(named, shard.number) != named.end())) {
-    return true;
-  }
+bool ConsumerEngine::named(ShardNumber shard) const {
+  return std::ranges::find(settings_.shards, shard) != settings_.shards.end();
+}
+
+bool ConsumerEngine::wanted(const route::ShardRoute& shard) const {
+  if (settings_.shards.empty() || named(shard.number)) return true;
   if (settings_.checkpoints.shards.contains(shard.number) || follows_what_is_read(shard))
     return true;
   return readers_.contains(shard.parent) || readers_.contains(shard.adjacent_parent);
 }
 
+StartAt ConsumerEngine::start_of(const route::ShardRoute& shard, bool first_map) const {
+  if (follows_what_is_read(shard)) return {};
+  if (first_map) return settings_.start;
+  const bool child = readers_.contains(shard.parent) || readers_.contains(shard.adjacent_parent);
+  return named(shard.number) && !child ? settings_.start : StartAt();
+}
+
 void ConsumerEngine::add(const route::ShardRoute& shard, bool first_map) {
-  if (readers_.contains(shard.number) || !wanted(shard, first_map)) return;
-  StartAt start = settings_.start;
+  if (readers_.contains(shard.number) || !wanted(shard)) return;
+  StartAt start = start_of(shard, first_map);
   const auto point = settings_.checkpoints.shards.find(shard.number);
   const bool resumed = point != settings_.checkpoints.shards.end();
-  if (resumed) {
-    start = {.kind = StartAt::Kind::kIndex, .index = point->second.next, .time = {}};
-  } else if (!first_map || follows_what_is_read(shard)) {
-    start = {};
-  }
+  if (resumed) start = {.kind = StartAt::Kind::kIndex, .index = point->second.next, .time = {}};
   auto reader = std::make_unique<ShardReader>(*this, shard, start);
   const bool nothing_latest = start.kind == StartAt::Kind::kLatest && !shard.open;
   if ((resumed && point->second.ended) || nothing_latest) reader->skip();
@@ -87,19 +123,22 @@ bool ConsumerEngine::may_be_read(const ShardReader& reader) const {
     if (at != readers_.end()) return at->second->ended();
     return !younger_than_map(parent);  // otherwise it expired, or there is none
   };
-  return !reader.ended() && done(reader.shard().parent) && done(reader.shard().adjacent_parent);
+  // Of a stream that is gone the map says so, over and over.
+  return map_ != nullptr && !reader.ended() && done(reader.shard().parent) &&
+         done(reader.shard().adjacent_parent);
 }
 
 void ConsumerEngine::tick(Nanos now) {
   if (stopped_) return;
+  if (now >= tell_at_) tell_missing();
   for (const auto& [number, reader] : readers_) {
     if (may_be_read(*reader)) reader->pump(now);
   }
 }
 
 Nanos ConsumerEngine::next_deadline() const {
-  Nanos next{INT64_MAX};
-  if (stopped_) return next;
+  if (stopped_) return Nanos(INT64_MAX);
+  Nanos next = tell_at_;
   for (const auto& [number, reader] : readers_) {
     if (may_be_read(*reader)) next = std::min(next, reader->next_deadline());
   }
@@ -124,6 +163,7 @@ void ConsumerEngine::need_newer_map(Nanos now) {
 
 void ConsumerEngine::check_caught_up() {
   if (caught_up_ || stopped_ || map_ == nullptr) return;
+  if (readers_.empty() || !missing_.empty()) return;
   for (const auto& [number, reader] : readers_) {
     if (!reader->ended() && !reader->caught_up()) return;
   }

@@ -2,7 +2,8 @@
 //
 // Owner      one thread, that of its link. Borrows Link and Maps, which outlive it. Handlers may stop it, but not end it
 // Shape      readers as the stream has shards that it keeps
-// Errors     to the handler, by shard
+// Errors     to the handler, by shard; of the stream: route::kNoShard. What is not there is told once, after kMissedNanos:
+//            it may be news that the client's map does not have yet. It is read where it comes later
 // States     of a shard: Known ─► Reading (when every parent that is known is ended) ─► Ended
 // Source     src/proto/PROTOCOL.md §6; the order is that of client/shard_walk.h
 #pragma once
@@ -17,6 +18,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -74,8 +76,15 @@ class ConsumerEngine final : public LinkUser, public MapUser {
   void check_caught_up();
 
  private:
+  static constexpr std::int64_t kMissedNanos = kNanosPerSecond;
+
+  void begin_anew(const StreamMap& map);
+  void tell_missing();
   void add(const route::ShardRoute& shard, bool first_map);
-  [[nodiscard]] bool wanted(const route::ShardRoute& shard, bool first_map) const;
+  [[nodiscard]] bool named(ShardNumber shard) const;
+  [[nodiscard]] bool wanted(const route::ShardRoute& shard) const;
+  // Where to begin in a shard that has no checkpoint.
+  [[nodiscard]] StartAt start_of(const route::ShardRoute& shard, bool first_map) const;
   // Known from its parent's end or from its child alone, so far.
   [[nodiscard]] bool younger_than_map(ShardNumber shard) const;
   [[nodiscard]] bool may_be_read(const ShardReader& reader) const;
@@ -87,6 +96,10 @@ class ConsumerEngine final : public LinkUser, public MapUser {
   ConsumerHandlers handlers_;
   ConsumerCounters counters_;
   std::shared_ptr<const StreamMap> map_;
+  StreamUid uid_;                     // of the last map; 0: none yet
+  std::vector<ShardNumber> missing_;  // of those that are named, and not told
+  std::optional<ErrorCode> no_map_;   // why; told
+  Nanos tell_at_{INT64_MAX};          // what is not there then
   std::map<ShardNumber, std::unique_ptr<ShardReader>> readers_;
   bool stopped_ = false;
   bool caught_up_ = false;  // was told

@@ -42,12 +42,17 @@ void ShardReader::open(Nanos now) {
   const bool polling = engine_.settings().polling;
   lane_ = engine_.link().open_lane(
       {.priority = transport::Priority::kTail, .own_account = !polling}, *this);
-  if (lane_ == 0) {
-    not_before_ = now + kRetryNanos;
-    return;
-  }
+  if (lane_ == 0) return go_without_lane(kRetryNanos, now);
   state_ = State::kReading;
   polling ? get() : subscribe();
+}
+
+void ShardReader::go_without_lane(std::int64_t retry_nanos, Nanos now) {
+  not_before_ = now + retry_nanos;
+  if (!tell_laneless_) tell_laneless_ = now + kLanelessNanos;
+  if (now < *tell_laneless_) return;
+  tell_laneless_ = Nanos(INT64_MAX);
+  engine_.problem(shard_.number, Error{ErrorCode::kOverloaded});
 }
 
 proto::Position ShardReader::position() const {
@@ -89,6 +94,7 @@ void ShardReader::get() {
 
 void ShardReader::on_message(const proto::DecodedMessage& message, Nanos now) {
   if (engine_.stopped()) return;
+  tell_laneless_.reset();
   const auto bytes = static_cast<std::uint64_t>(proto::kMessageHeaderBytes + message.table.size() +
                                                 message.attachment.size());
   taken_ += round_up(bytes, std::uint64_t{8});
@@ -200,6 +206,7 @@ void ShardReader::on_lane_end(CloseCode code, bool lost, Nanos now) {
   asked_ = false;
   if (state_ == State::kReading) state_ = State::kIdle;
   if (lost) return;
+  if (code == CloseCode::kOverloaded) return go_without_lane(kOverloadedNanos, now);
   not_before_ = now + kRetryNanos;
   if (code == CloseCode::kGone) engine_.need_newer_map(now);
   // One batch may be larger than all that was granted.

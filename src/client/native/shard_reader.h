@@ -5,7 +5,7 @@
 // Shape      `credit` bytes at most are on their way, or one Delivery where that is more
 // Owner      its engine
 // Allocates  a list of views, which grows to the largest delivery
-// Errors     told to the engine
+// Errors     told to the engine; kOverloaded where there was no lane for it for kLanelessNanos, once until there is one
 // States     Idle ─► Opening ─► Reading ─► Ended;  Opening, Reading ─► Idle when the lane ends, to be opened again
 // Source     src/proto/PROTOCOL.md §6
 #pragma once
@@ -47,9 +47,13 @@ class ShardReader final : public LaneUser {
  private:
   enum class State : std::uint8_t { kIdle, kReading, kEnded };
   static constexpr std::int64_t kRetryNanos = 100 * kNanosPerMilli;
+  static constexpr std::int64_t kOverloadedNanos = kNanosPerSecond;
+  static constexpr std::int64_t kLanelessNanos = 5 * kNanosPerSecond;
   static constexpr std::uint64_t kCreditMax = 32 * kMiB;  // two of the largest messages
 
   void open(Nanos now);
+  // There are as many lanes as the session, or the server, takes.
+  void go_without_lane(std::int64_t retry_nanos, Nanos now);
   void subscribe();
   void get();
   void leave();
@@ -68,7 +72,8 @@ class ShardReader final : public LaneUser {
   State state_ = State::kIdle;
   std::uint32_t lane_ = 0;
   Nanos not_before_;
-  bool asked_ = false;  // a Get has no answer yet
+  std::optional<Nanos> tell_laneless_;  // that it has no lane, then; INT64_MAX: was told
+  bool asked_ = false;                  // a Get has no answer yet
   bool caught_up_ = false;
   std::uint64_t credit_;
   std::uint64_t taken_ = 0;  // bytes of messages on this lane

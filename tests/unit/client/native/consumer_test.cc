@@ -42,8 +42,9 @@ class ConsumerRig : public Rig {
     };
     handlers.on_shard_end = [this](ShardNumber shard) { ended.push_back(shard.raw()); };
     handlers.on_caught_up = [this] { caught_up += "after " + std::to_string(read.size()) + ";"; };
-    handlers.on_problem = [this](ShardNumber, const Error& error) {
+    handlers.on_problem = [this](ShardNumber shard, const Error& error) {
       problems.emplace_back(name(error.code));
+      told += (shard == route::kNoShard ? "stream" : std::to_string(shard.raw())) + " ";
     };
     engine = std::make_unique<ConsumerEngine>(link, maps, settings, handlers, now());
   }
@@ -84,6 +85,7 @@ class ConsumerRig : public Rig {
   std::map<ShardNumber, std::uint64_t> next;
   std::vector<std::uint32_t> ended;
   std::vector<std::string> problems;
+  std::string told;  // of which shards
   std::string caught_up;
   Checkpoints points;
 };
@@ -273,6 +275,124 @@ TEST_P(Consumers, BeginWithTheShardsThatAreNamedAndFollowTheirChildren) {
   rig_.run(GetParam() ? 8'000 : 500);
   EXPECT_EQ(rig_.read.size(), 2 * of_one);
   EXPECT_EQ(rig_.ended, std::vector<std::uint32_t>{1});
+}
+
+TEST_P(Consumers, SayWhichOfTheNamedShardsAreNotThere) {
+  rig_.server.create("s", 2);
+  rig_.store("k", {"a"});
+  rig_.settings.shards = {ShardNumber(7), ShardNumber(9)};
+  rig_.begin();
+  rig_.run(900);
+  EXPECT_EQ(rig_.told, "");  // the map may be old
+  rig_.run(3'000);
+  EXPECT_EQ(rig_.told, "7 9 ");
+  EXPECT_EQ(rig_.problems, (std::vector<std::string>{"kNotFound", "kNotFound"}));
+  EXPECT_EQ(rig_.caught_up, "");
+  EXPECT_EQ(rig_.all, "");
+}
+
+TEST_P(Consumers, ReadThoseOfTheNamedShardsThatAreThere) {
+  rig_.server.create("s", 2);
+  for (int i = 0; i < 20; ++i) rig_.store("key " + std::to_string(i), {"first"});
+  const std::string of_one = std::to_string(rig_.server.streams.at("s").shards.at(1).next);
+  rig_.settings.shards = {ShardNumber(1), ShardNumber(9)};
+  rig_.begin();
+  rig_.run(500);
+  EXPECT_EQ(rig_.caught_up, "");  // not before the other was told
+  rig_.run(1'000);
+  EXPECT_EQ(rig_.told, "9 ");
+  EXPECT_EQ(rig_.caught_up, "after " + of_one + ";");
+}
+
+TEST_P(Consumers, ReadANamedShardThatComesLater) {
+  rig_.server.create("s", 1);
+  rig_.settings.shards = {ShardNumber(1)};
+  rig_.begin();
+  rig_.run(500);
+  rig_.server.split("s", 0);
+  for (int i = 0; i < 20; ++i) rig_.store("key " + std::to_string(i), {"child"});
+  rig_.run(2'000);
+  EXPECT_EQ(rig_.read.size(), rig_.server.streams.at("s").shards.at(1).next);
+  EXPECT_EQ(rig_.told, "");
+}
+
+// An application that goes on from checkpoints names what it named at first.
+TEST_P(Consumers, MissNoShardThatTheyHaveReadBefore) {
+  rig_.server.create("s", 1);
+  rig_.store("k", {"a"});
+  rig_.settings.shards = {ShardNumber(7), ShardNumber(0)};
+  rig_.settings.checkpoints.shards[ShardNumber(7)] = {RecordIndex(5), true};
+  rig_.begin();
+  rig_.run(2'000);
+  EXPECT_EQ(rig_.told, "");
+  EXPECT_EQ(rig_.caught_up, "after 1;");
+}
+
+TEST_P(Consumers, SayOnceThatThereIsNoSuchStream) {
+  rig_.begin();
+  rig_.run(900);
+  EXPECT_EQ(rig_.told, "");
+  rig_.run(5'000);
+  EXPECT_EQ(rig_.told, "stream ");
+  EXPECT_EQ(rig_.problems, std::vector<std::string>{"kNotFound"});
+  EXPECT_EQ(rig_.caught_up, "");
+  rig_.server.create("s", 1);
+  rig_.store("k", {"a"});
+  rig_.run(500);
+  EXPECT_EQ(rig_.all, "a");
+  EXPECT_EQ(rig_.caught_up, "after 1;");
+}
+
+TEST_P(Consumers, ReadAStreamThatIsMadeAnewFromItsBeginning) {
+  rig_.server.create("s", 2);
+  for (int i = 0; i < 20; ++i) rig_.store("key " + std::to_string(i), {"old"});
+  rig_.begin();
+  rig_.run(GetParam() ? 500 : 100);
+  EXPECT_EQ(rig_.read.size(), 20U);
+  rig_.server.streams.erase("s");
+  rig_.server.reshaped();
+  rig_.run(500);
+  rig_.next.clear();
+  rig_.server.create("s", 1);
+  rig_.store("k", {"new"});
+  rig_.run(500);
+  EXPECT_EQ(rig_.read.size(), 21U);
+  EXPECT_EQ(rig_.read.back().second, "new");
+}
+
+TEST_P(Consumers, SayWhichShardsHaveNoLane) {
+  rig_.server.lanes_max = 3;
+  rig_.server.create("s", 5);
+  for (int i = 0; i < 50; ++i) rig_.store("key " + std::to_string(i), {"first"});
+  rig_.settings.shards = {ShardNumber(0), ShardNumber(1), ShardNumber(2), ShardNumber(3),
+                          ShardNumber(4)};
+  rig_.begin();
+  rig_.run(4'900);
+  EXPECT_EQ(rig_.told, "");  // one of the others may end
+  rig_.run(5'000);
+  EXPECT_EQ(rig_.told, "3 4 ");
+  EXPECT_EQ(rig_.problems, (std::vector<std::string>{"kOverloaded", "kOverloaded"}));
+  const auto& shards = rig_.server.streams.at("s").shards;
+  const std::uint64_t of_three = shards.at(0).next + shards.at(1).next + shards.at(2).next;
+  EXPECT_EQ(rig_.read.size(), of_three);
+  EXPECT_EQ(rig_.caught_up, "");
+  // Two end, and leave a child: one of those that wait is read at least.
+  rig_.server.merge("s", 0, 1);
+  rig_.run(2'000);
+  EXPECT_GT(rig_.read.size(), of_three);
+}
+
+TEST(Consumer, ComesAgainLaterWhereTheServerHasNoLaneForIt) {
+  ConsumerRig rig;
+  rig.server.create("s", 1);
+  rig.begin();
+  std::uint32_t openings = 0;
+  for (int i = 0; i < 80; ++i) {
+    rig.run(100);
+    if (rig.connection->session().has_lane(1 + openings)) rig.connection->end_lane(1 + openings++);
+  }
+  EXPECT_GT(openings, 5U);
+  EXPECT_LT(openings, 10U);
 }
 
 TEST_P(Consumers, SayThatAStreamIsGone) {
