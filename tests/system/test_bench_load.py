@@ -4,7 +4,9 @@ there."""
 import contextlib
 import json
 import shutil
+import signal
 import subprocess
+import time
 
 import harness
 
@@ -164,6 +166,67 @@ def test_a_stream_that_goes_is_no_result():
         assert process.returncode != 0 and "PS-" in error and not out, (process.returncode, error, out)
 
 
+def begin(daemon, *words):
+    """A run that would go on for long, with a stream of its own that has records."""
+    words = [PENSTOCK, "--dir", daemon.directory, "bench", *words]
+    process = subprocess.Popen(list(map(str, words)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    client = daemon.boto3()
+
+    def name():
+        assert process.poll() is None, process.communicate()
+        names = client.list_streams()["StreamNames"]
+        return names[0] if names else None
+    stream = harness.eventually(name, what="the stream of the round")
+    assert stream.startswith("bench-"), stream
+    return process, stream
+
+
+def test_an_interrupted_run_removes_its_stream():
+    with harness.daemon("bench") as daemon:
+        for number, words in ((signal.SIGINT, ("put", "--seconds", 60)),
+                              (signal.SIGTERM, ("put", "--seconds", 60, "--rate", 5, "--shards", 3)),
+                              (signal.SIGINT, ("http", "--seconds", 60)),
+                              (signal.SIGTERM, ("get", "--fill", "4GiB")),
+                              (signal.SIGINT, ("fanout", "--seconds", 60, "--consumers", 3))):
+            process, stream = begin(daemon, *words)
+            time.sleep(0.3)
+            process.send_signal(number)
+            out, error = process.communicate(timeout=20)
+            assert process.returncode == 128 + number, (words, process.returncode, error)
+            assert "interrupted" in error and stream not in error and not out, (words, error)
+            assert not daemon.boto3().list_streams()["StreamNames"], words
+
+
+def test_an_interrupted_run_leaves_the_stream_that_it_was_given():
+    with harness.daemon("bench") as daemon:
+        client = daemon.boto3()
+        harness.create_stream(client, "fleet", 1)
+        words = [PENSTOCK, "--dir", daemon.directory, "bench", "put", "--stream", "fleet", "--seconds", "60"]
+        process = subprocess.Popen(list(map(str, words)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        time.sleep(0.7)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+        assert process.returncode == 130
+        assert client.list_streams()["StreamNames"] == ["fleet"]
+
+
+def test_a_second_signal_ends_a_run_at_once():
+    with harness.daemon("bench") as daemon:
+        process, stream = begin(daemon, "put", "--seconds", 60)
+        daemon.process.send_signal(signal.SIGSTOP)  # who could remove it stands still
+        try:
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.5)
+            assert process.poll() is None
+            begun = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            _, error = process.communicate(timeout=20)
+            assert time.monotonic() - begun < 3, "it went on"
+            assert process.returncode == 130 and f"stream '{stream}' is left behind" in error, (process.returncode, error)
+        finally:
+            daemon.process.send_signal(signal.SIGCONT)
+
+
 @contextlib.contextmanager
 def redis(folder, *settings):
     """redis://…, of a server of its own."""
@@ -196,8 +259,15 @@ def test_redis():
             assert f"{url}: " in result["verification"] and "each at least once" in result["verification"]
             result = bench(daemon, "get", "--rounds", 2, "--fill", "1MiB", "--shards", 2, "--target", url)
             check(result, "get", [url], {"records_per_s"})
-            left = subprocess.run(["redis-cli", "-u", url, "dbsize"], capture_output=True, text=True).stdout
-            assert left.strip() == "0", left
+            def left():
+                return subprocess.run(["redis-cli", "-u", url, "dbsize"], capture_output=True, text=True).stdout.strip()
+            assert left() == "0", left()
+            words = [PENSTOCK, "--dir", daemon.directory, "bench", "put", "--seconds", "60", "--target", url]
+            process = subprocess.Popen(list(map(str, words)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            harness.eventually(lambda: left() == "1", what="records of the load")
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=20)
+            assert process.returncode == 130 and left() == "0", (process.returncode, left())
         for settings, durability in ((("--appendonly", "yes", "--appendfsync", "everysec"), "1 s"),
                                      (("--appendonly", "no"), "none"),
                                      ((*always, "--no-appendfsync-on-rewrite", "yes"), "none")):

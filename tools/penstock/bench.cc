@@ -10,6 +10,9 @@ void add_bench(CLI::App& app, Context& context) {
 Figures are medians of interleaved rounds with their 95 % bootstrap interval. An interval wider than
 ± 10 %, fewer than 7 rounds, or a machine that was never quiet: inconclusive.
 
+SIGINT and SIGTERM end a run with 130 and 143, when the stream of its round (bench-…) is removed, or after 10 s;
+once more ends it at once.
+
 Examples:
   penstock bench disk /var/lib/penstock -o json >disk.json
   penstock --dir ./data bench put

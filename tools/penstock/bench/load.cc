@@ -1,5 +1,7 @@
 #include "bench/load.h"
 
+#include "bench/interruption.h"
+
 #include <algorithm>
 #include <sys/prctl.h>
 #include <thread>
@@ -19,6 +21,8 @@ constexpr std::uint64_t kBurst = 64;
 constexpr std::int64_t kNap = 40'000;
 constexpr std::int64_t kStartDelay = 50 * kNanosPerMilli;
 constexpr std::int64_t kProgressInterval = 200 * kNanosPerMilli;
+constexpr std::int64_t kStopPatience = 5 * kNanosPerSecond;
+constexpr std::int64_t kStopInterval = 5 * kNanosPerMilli;
 // The kernel wakes a thread up to 50 us late unless told otherwise.
 constexpr unsigned long kTimerSlackNanos = 1'000;
 
@@ -148,6 +152,8 @@ Attempt<LoadFigures> Load::run(const MakeWriter& make_writer, const Progress& pr
   for (const auto& track : tracks_) track->measure(from(), to());
   std::vector<std::jthread> threads;
   running_ = plan_.producers;
+  // Into a stream that is not there any more it could put one.
+  const Undoing stopping("", [this] { stop(); });
   for (std::uint32_t i = 0; i < plan_.producers; ++i) {
     threads.emplace_back([this, i] { produce(static_cast<std::uint16_t>(i)); });
   }
@@ -160,6 +166,12 @@ Attempt<LoadFigures> Load::run(const MakeWriter& make_writer, const Progress& pr
   watch(progress, Nanos(INT64_MAX));
   threads.clear();
   return gather();
+}
+
+void Load::stop() {
+  stop_ = true;
+  const Nanos until = clock_.now() + kStopPatience;
+  while (running_ > 0 && clock_.now() < until) clock_.sleep_until(clock_.now() + kStopInterval);
 }
 
 Attempt<LoadFigures> Load::gather() {

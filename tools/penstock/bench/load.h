@@ -120,6 +120,8 @@ class Load {
   [[nodiscard]] std::uint64_t stored() const;
   void watch(const Progress& progress, Nanos until);
   [[nodiscard]] Attempt<LoadFigures> gather();
+  // Nothing more is sent when it returns, unless the target stands still.
+  void stop();
 
   LoadPlan plan_;
   std::uint32_t run_;

@@ -1,6 +1,7 @@
 #include "bench/options.h"
 
 #include "bench/compare.h"
+#include "bench/interruption.h"
 #include "bench/manifest.h"
 #include "words.h"
 
@@ -148,6 +149,7 @@ RoundsPlan rounds_plan(const Options& options, std::string scenario) {
 }
 
 Attempt<Targets> open_targets(const Session& session, const Options& options, bool over_kinesis) {
+  watch_for_interruption();  // before anybody's thread
   // --admin is of the first: what it says of durability must not be believed of another.
   std::vector<TargetChoice> choices = {
       {options.target, options.admin, options.durability, options.idempotent}};

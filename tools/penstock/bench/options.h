@@ -55,7 +55,7 @@ void add_against_option(CLI::App& command, Options& options);
 [[nodiscard]] Attempt<PutPlan> put_plan(const Options& options);
 [[nodiscard]] RoundsPlan rounds_plan(const Options& options, std::string scenario);
 // --target and, where it is given, --against. Where their durability classes differ, figures would say nothing about
-// each other: a problem that names both.
+// each other: a problem that names both. From then on an interrupted run removes what it has made.
 using Targets = std::vector<std::unique_ptr<Target>>;
 [[nodiscard]] Attempt<Targets> open_targets(const Session& session, const Options& options,
                                             bool over_kinesis = false);

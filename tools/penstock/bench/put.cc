@@ -33,8 +33,6 @@ once elsewhere (and with --no-idempotence), unchanged, and those of a key in ord
 A closed loop (--in-flight) shows the most that is stored. How long an answer takes under a load that does
 not wait for answers only an open loop shows (--rate): its records are due at times set before.
 
-Interrupted, it leaves the stream of its round: `penstock stream list` shows it as bench-…
-
 Two targets are compared only if an acknowledgement means the same at both (durability class; exit code 6).
 
 Examples:

@@ -13,6 +13,12 @@
 namespace penstock::tools::bench {
 namespace {
 
+void remove(Target& target, const std::string& stream) {
+  if (const auto removed = target.remove_stream(stream); !removed) {
+    fmt::print(stderr, "{}", removed.error().as_text());
+  }
+}
+
 // What the server spent for each record that it acknowledged, warm-up included.
 void add_cost(Figures& figures, const ServerCost& before, const ServerCost& after,
               const LoadFigures& load, std::uint32_t record_bytes) {
@@ -30,19 +36,24 @@ void add_cost(Figures& figures, const ServerCost& before, const ServerCost& afte
 }  // namespace
 
 ScratchStream::ScratchStream(ScratchStream&& other) noexcept
-    : target_(std::exchange(other.target_, nullptr)), name_(std::move(other.name_)) {}
+    : target_(std::exchange(other.target_, nullptr)),
+      name_(std::move(other.name_)),
+      undoing_(std::move(other.undoing_)) {}
 
 ScratchStream::~ScratchStream() {
   if (target_ == nullptr) return;
-  if (const auto removed = target_->remove_stream(name_); !removed) {
-    fmt::print(stderr, "{}", removed.error().as_text());
-  }
+  const Uninterrupted removing;
+  remove(*target_, name_);
 }
 
 Attempt<ScratchStream> ScratchStream::make(Target& target, const std::string& given,
                                            std::uint32_t run, std::uint32_t shards) {
   if (!given.empty()) return ScratchStream(nullptr, given);
   ScratchStream stream(&target, fmt::format("bench-{:08x}", run));
+  stream.undoing_ =
+      std::make_unique<Undoing>(fmt::format("stream '{}'", stream.name_),
+                                [&target, name = stream.name_] { remove(target, name); });
+  const Uninterrupted making;
   if (auto made = target.make_stream(stream.name_, shards); !made) {
     static_cast<void>(target.remove_stream(stream.name_));  // it may be there all the same
     stream.target_ = nullptr;
@@ -106,14 +117,13 @@ Facts facts_of(const PutPlan& plan) {
 
 Attempt<Findings> read_back(Target& target, const std::string& stream, bool alone, Load& load,
                             const Live& live) {
-  Verifier verifier(
-      {.run = load.run_id(),
-       .record_bytes = load.plan().record_bytes,
-       .keys = load.plan().keys,
-       .exactly_once = target.exactly_once(),
-       .ordered = target.keeps_order(),
-       .alone = alone},
-      load.tracks());
+  Verifier verifier({.run = load.run_id(),
+                     .record_bytes = load.plan().record_bytes,
+                     .keys = load.plan().keys,
+                     .exactly_once = target.exactly_once(),
+                     .ordered = target.keeps_order(),
+                     .alone = alone},
+                    load.tracks());
   std::atomic<std::uint64_t> read{0};
   const auto done = target.read_all(stream, [&](std::span<const Incoming> records) {
     verifier.read(records);

@@ -5,11 +5,13 @@
 // Errors     as Target; a stream that was made is deleted whatever happens
 #pragma once
 
+#include "bench/interruption.h"
 #include "bench/load.h"
 #include "bench/rounds.h"
 #include "bench/target.h"
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 namespace penstock::tools::bench {
@@ -22,7 +24,7 @@ struct PutPlan {
   bool verify = true;
 };
 
-// A stream that is there for a scope.
+// A stream that is there for a scope, or until the run is interrupted.
 class ScratchStream {
  public:
   // `given`: one that is there already, and stays; empty: one is made.
@@ -39,6 +41,7 @@ class ScratchStream {
   ScratchStream(Target* target, std::string name) : target_(target), name_(std::move(name)) {}
   Target* target_;  // null: it stays
   std::string name_;
+  std::unique_ptr<Undoing> undoing_;
 };
 
 [[nodiscard]] std::uint32_t new_run_id();

@@ -117,11 +117,12 @@ class RedisTarget final : public Target {
     return Exit::kDone;
   }
   Ended remove_stream(const std::string& stream) override {
+    auto link = RedisLink::connect(address_);
+    if (!link) return std::unexpected(std::move(link.error()));
     for (std::uint32_t shard = 0; shard < shards_of(stream); ++shard) {
-      auto done = link_.command({"UNLINK", redis_shard(stream, shard)});
+      auto done = link->command({"UNLINK", redis_shard(stream, shard)});
       if (!done) return std::unexpected(std::move(done.error()));
     }
-    shards_.erase(stream);
     return Exit::kDone;
   }
   Attempt<std::unique_ptr<Writer>> writer(const std::string& stream, const WriterShape& shape,

@@ -101,6 +101,7 @@ class Target {
   [[nodiscard]] virtual bool keeps_order() const { return true; }
 
   [[nodiscard]] virtual Ended make_stream(const std::string& stream, std::uint32_t shards) = 0;
+  // From any thread, beside all but `make_stream`. One that is not there is removed.
   [[nodiscard]] virtual Ended remove_stream(const std::string& stream) = 0;
   [[nodiscard]] virtual Attempt<std::unique_ptr<Writer>> writer(const std::string& stream,
                                                                 const WriterShape& shape,
