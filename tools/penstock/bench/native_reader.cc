@@ -1,13 +1,11 @@
 #include "bench/native_reader.h"
 
 #include "native.h"
-#include "penstock/admin.h"
+#include "native_read.h"
 #include "penstock/consumer.h"
 
 #include <fmt/format.h>
 
-#include <chrono>
-#include <condition_variable>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -15,9 +13,6 @@
 
 namespace penstock::tools::bench {
 namespace {
-
-// Without a single record for so long, a stream that has not been read to its end will not be.
-constexpr std::chrono::seconds kPatience{60};
 
 class NativeReader final : public Reader {
  public:
@@ -59,42 +54,6 @@ class NativeReader final : public Reader {
   std::shared_ptr<Consumer> consumer_;  // last: it calls into the others
 };
 
-// Whether a stream is read; the reader's thread tells.
-class Progress {
- public:
-  void caught_up() { end(std::nullopt); }
-  void made() {
-    const std::lock_guard lock(mutex_);
-    made_ = true;
-  }
-  void failed(ErrorCode code) {
-    // What is lost is counted by who judges; reading goes on behind it.
-    if (code != ErrorCode::kDataLoss) end(code);
-  }
-  // What stood in the way, or nothing.
-  std::optional<ErrorCode> wait() {
-    std::unique_lock lock(mutex_);
-    for (;;) {
-      made_ = false;
-      if (changed_.wait_for(lock, kPatience, [this] { return over_; })) return failure_;
-      if (!made_) return ErrorCode::kDeadline;
-    }
-  }
-
- private:
-  void end(std::optional<ErrorCode> failure) {
-    const std::lock_guard lock(mutex_);
-    if (!std::exchange(over_, true)) failure_ = failure;
-    changed_.notify_all();
-  }
-
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool over_ = false;
-  bool made_ = false;
-  std::optional<ErrorCode> failure_;
-};
-
 }  // namespace
 
 std::unique_ptr<Reader> native_reader(std::shared_ptr<Client> client, const std::string& stream,
@@ -103,28 +62,12 @@ std::unique_ptr<Reader> native_reader(std::shared_ptr<Client> client, const std:
 }
 
 Ended native_read_all(Client& client, const std::string& stream, const OnIncoming& on_records) {
-  // A consumer would wait for a stream that is to come.
-  if (const auto described = client.admin().describe(stream); !described) {
-    return std::unexpected(
-        problem_of(described.error().code, fmt::format("stream '{}' cannot be read back", stream)));
-  }
-  Progress progress;
   std::vector<Incoming> incoming;
-  ConsumerOptions options;
-  options.on_records = [&](const Records& records) {
+  return native_read(client, stream, [&](const Records& records) {
     incoming.clear();
     for (const Record& record : records.records) incoming.push_back({record.key, record.data});
     on_records(incoming);
-    progress.made();
-  };
-  options.on_caught_up = [&] { progress.caught_up(); };
-  options.on_problem = [&](ShardNumber, const Error& error) { progress.failed(error.code); };
-  const auto consumer = client.consumer(stream, std::move(options));
-  const auto failure = progress.wait();
-  consumer->stop();
-  if (!failure) return Exit::kDone;
-  return std::unexpected(
-      problem_of(*failure, fmt::format("stream '{}' cannot be read to its end", stream)));
+  });
 }
 
 }  // namespace penstock::tools::bench

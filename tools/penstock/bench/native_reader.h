@@ -1,6 +1,5 @@
 // Reads a stream over the native protocol, for loads and for what checks them.
 //
-// Shape      of `read_all`: until a consumer that began after the last acknowledgement has caught up
 // Owner      as bench/target.h
 #pragma once
 
