@@ -143,7 +143,7 @@ TEST(Link, SaysThatTheServerIsFullAndComesBackNotBeforeASecond) {
   EXPECT_EQ(rig.link.problem_code(), ErrorCode::kOverloaded);
   EXPECT_GE(rig.link.next_deadline() - rig.now(), kNanosPerSecond);
   rig.run(900);
-  EXPECT_EQ(rig.heard(), "") << "one that is turned away is not heard";
+  EXPECT_EQ(rig.heard(), "Close kOverloaded no room for another session") << "once, and no Hello";
   rig.server.full = false;
   rig.run(160);
   EXPECT_EQ(watcher.all(), "open");
