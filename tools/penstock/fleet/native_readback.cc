@@ -18,8 +18,7 @@ class NativeReadback final : public Readback {
     if (!client) return std::unexpected(client.error());
     return native_read(**client, stream_, [this](const Records& records) {
       for (const Record& record : records.records) {
-        visit_(record.key,
-               {reinterpret_cast<const char*>(record.data.data()), record.data.size()});
+        visit_(record.key, {reinterpret_cast<const char*>(record.data.data()), record.data.size()});
       }
       records_ += records.records.size();
     });
