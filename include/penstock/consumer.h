@@ -7,8 +7,8 @@
 // Owner      ConsumerOptions::on_records is called on the client's thread; its views hold until it returns. The rest may
 //            be called from any thread
 // Allocates  per delivery, not per record
-// Errors     to on_problem: kDataLoss (reading goes on behind it); kNotFound (the stream, or a shard that was named or
-//            read, is not there: it is read where it comes later); kOverloaded (a shard has had no lane for 5 s: it is
+// Errors     to on_problem: kDataLoss (reading goes on behind it); kNotFound (the stream, or a shard that was
+//            named, is not there: it is read where it comes later; or what was left of a shard has expired); kOverloaded (a shard has had no lane for 5 s: it is
 //            read when another gives one up); kDenied. A lost connection is none: reading resumes with the next record
 // States     of a shard: Waiting for its parents ─► Reading ─► Ended (closed, and read to its end)
 // Source     src/proto/PROTOCOL.md §6

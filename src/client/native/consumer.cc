@@ -36,6 +36,10 @@ struct Consumer::Impl final : client::native::Agent {
       const std::lock_guard lock(mutex);
       points.shards[shard] = point;
     };
+    handlers.on_new_stream = [this] {
+      const std::lock_guard lock(mutex);
+      points = {};
+    };
   }
 
   void begin(Nanos now) {

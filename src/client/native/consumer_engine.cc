@@ -20,7 +20,12 @@ ConsumerEngine::~ConsumerEngine() {
 // --- Shards ---------------------------------------------------------------------------------------
 
 void ConsumerEngine::on_map(const std::shared_ptr<const StreamMap>& map, Nanos now) {
-  if (stopped_ || map->route.shards.empty()) return;  // it is being made
+  if (stopped_) return;
+  if (map->route.shards.empty()) {  // it is being made
+    if (uid_ != map->route.uid) map_ = nullptr;
+    tell_at_ = Nanos(INT64_MAX);
+    return;
+  }
   const bool first = uid_ == StreamUid();
   if (uid_ != map->route.uid) begin_anew(*map);
   map_ = map;
@@ -29,6 +34,7 @@ void ConsumerEngine::on_map(const std::shared_ptr<const StreamMap>& map, Nanos n
   std::erase_if(missing_, [this](ShardNumber shard) {
     return readers_.contains(shard) || settings_.checkpoints.shards.contains(shard);
   });
+  if (readers_.empty() && !told_none_) missing_ = settings_.shards;
   tell_at_ = missing_.empty() ? Nanos(INT64_MAX) : std::min(tell_at_, now + kMissedNanos);
   std::vector<ShardReader*> gone;
   for (const auto& [number, reader] : readers_) {
@@ -45,10 +51,12 @@ void ConsumerEngine::begin_anew(const StreamMap& map) {
   if (uid_ != StreamUid()) {
     settings_.checkpoints = {};
     settings_.start = {};
+    if (handlers_.on_new_stream) handlers_.on_new_stream();
   }
   readers_.clear();
   uid_ = map.route.uid;
   missing_ = settings_.shards;
+  told_none_ = false;
 }
 
 void ConsumerEngine::on_no_map(ErrorCode why, Nanos now) {
@@ -69,6 +77,7 @@ void ConsumerEngine::tell_missing() {
     no_map_ = ErrorCode::kNotFound;
     return;
   }
+  told_none_ = readers_.empty();
   for (const ShardNumber shard : std::exchange(missing_, {})) {
     problem(shard, Error{ErrorCode::kNotFound});
   }

@@ -41,6 +41,8 @@ struct ConsumerHandlers {
   // How far a shard was read, behind what on_records has returned from.
   std::function<void(ShardNumber, const Checkpoints::Point&)> on_progress;
   std::function<void(ShardNumber)> on_shard_end;
+  // The stream was deleted and made again: what was said of progress was of the other one.
+  std::function<void()> on_new_stream;
   std::function<void()> on_caught_up;
   std::function<void(ShardNumber, const Error&)> on_problem;
 };
@@ -72,6 +74,7 @@ class ConsumerEngine final : public LinkUser, public MapUser {
   void problem(ShardNumber shard, const Error& error);
   void on_end(ShardNumber shard, const std::vector<route::ShardRoute>& children, Nanos now);
   void need_newer_map(Nanos now);
+  [[nodiscard]] StreamUid uid() const { return uid_; }
   // A reader has caught up.
   void check_caught_up();
 
@@ -98,6 +101,7 @@ class ConsumerEngine final : public LinkUser, public MapUser {
   std::shared_ptr<const StreamMap> map_;
   StreamUid uid_;                     // of the last map; 0: none yet
   std::vector<ShardNumber> missing_;  // of those that are named, and not told
+  bool told_none_ = false;            // none of them was there
   std::optional<ErrorCode> no_map_;   // why; told
   Nanos tell_at_{INT64_MAX};          // what is not there then
   std::map<ShardNumber, std::unique_ptr<ShardReader>> readers_;

@@ -99,10 +99,18 @@ void ShardReader::on_message(const proto::DecodedMessage& message, Nanos now) {
                                                 message.attachment.size());
   taken_ += round_up(bytes, std::uint64_t{8});
   switch (message.header.kind) {
-    case MessageKind::kSubscribed:
-      next_ = flatbuffers::GetRoot<proto::Subscribed>(message.table.data())->next();
+    case MessageKind::kSubscribed: {
+      const auto& subscribed = *flatbuffers::GetRoot<proto::Subscribed>(message.table.data());
+      if (StreamUid(subscribed.stream()) != engine_.uid()) {
+        // Another stream of this name, of which the map is on its way: there the position means nothing.
+        leave();
+        not_before_ = now + kRetryNanos;
+        return engine_.need_newer_map(now);
+      }
+      next_ = subscribed.next();
       engine_.note(shard_.number, *next_, false);
       break;
+    }
     case MessageKind::kDelivery: {
       const auto& delivered = *flatbuffers::GetRoot<proto::Delivered>(message.table.data());
       deliver(message.attachment, delivered.from(), delivered.next(), delivered.millis_behind());
@@ -205,7 +213,7 @@ void ShardReader::on_lane_end(CloseCode code, bool lost, Nanos now) {
   lane_ = 0;
   asked_ = false;
   if (state_ == State::kReading) state_ = State::kIdle;
-  if (lost) return;
+  if (lost) return tell_laneless_.reset();
   if (code == CloseCode::kOverloaded) return go_without_lane(kOverloadedNanos, now);
   not_before_ = now + kRetryNanos;
   if (code == CloseCode::kGone) engine_.need_newer_map(now);

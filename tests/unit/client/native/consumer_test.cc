@@ -40,6 +40,10 @@ class ConsumerRig : public Rig {
     handlers.on_progress = [this](ShardNumber shard, const Checkpoints::Point& point) {
       points.shards[shard] = point;
     };
+    handlers.on_new_stream = [this] {
+      points = {};
+      next.clear();
+    };
     handlers.on_shard_end = [this](ShardNumber shard) { ended.push_back(shard.raw()); };
     handlers.on_caught_up = [this] { caught_up += "after " + std::to_string(read.size()) + ";"; };
     handlers.on_problem = [this](ShardNumber shard, const Error& error) {
@@ -328,6 +332,20 @@ TEST_P(Consumers, MissNoShardThatTheyHaveReadBefore) {
   EXPECT_EQ(rig_.caught_up, "after 1;");
 }
 
+// Long away: what they have read has expired, and its children, too.
+TEST_P(Consumers, SayThatNothingIsLeftOfWhatTheyHaveReadBefore) {
+  rig_.server.create("s", 1);
+  rig_.settings.shards = {ShardNumber(7)};
+  rig_.settings.checkpoints.shards[ShardNumber(7)] = {RecordIndex(5), true};
+  rig_.begin();
+  rig_.run(5'000);
+  EXPECT_EQ(rig_.problems, std::vector<std::string>{"kNotFound"});
+  EXPECT_EQ(rig_.caught_up, "");
+  rig_.server.reshaped();
+  rig_.run(5'000);
+  EXPECT_EQ(rig_.problems.size(), 1U) << "told once";
+}
+
 TEST_P(Consumers, SayOnceThatThereIsNoSuchStream) {
   rig_.begin();
   rig_.run(900);
@@ -352,12 +370,13 @@ TEST_P(Consumers, ReadAStreamThatIsMadeAnewFromItsBeginning) {
   rig_.server.streams.erase("s");
   rig_.server.reshaped();
   rig_.run(500);
-  rig_.next.clear();
+  EXPECT_EQ(rig_.points.shards.size(), 2U);
   rig_.server.create("s", 1);
   rig_.store("k", {"new"});
   rig_.run(500);
   EXPECT_EQ(rig_.read.size(), 21U);
   EXPECT_EQ(rig_.read.back().second, "new");
+  EXPECT_EQ(rig_.points.shards.size(), 1U) << "nothing of the other stream is saved";
 }
 
 TEST_P(Consumers, SayWhichShardsHaveNoLane) {
