@@ -136,6 +136,7 @@ class Conversation {
     std::uint32_t queued = 0;
     std::uint64_t queued_bytes = 0;
     Nanos queued_since = {};
+    bool catches_up = false;  // the newest of it came from the drive
   };
   using Lanes = std::unordered_map<std::uint32_t, Lane>;
   // Of answers that were not handed over yet, their attachments apart: beyond it nothing more is heard of who does

@@ -143,6 +143,7 @@ void Conversation::deliver(ReadOperation& reader, Nanos now) {
                                       request.next.raw(),
                                       std::max<std::int64_t>(request.millis_behind, 0)));
   ++shared_.counters.deliveries;
+  lanes_.at(reader.lane).catches_up = request.from_device;
   peer_.session().set_priority(reader.lane, request.from_device ? transport::Priority::kCatchUp
                                                                 : transport::Priority::kTail);
   send_read(reader,

@@ -226,6 +226,8 @@ void Conversation::on_lane_ready(std::uint32_t id, bool sent, Nanos now) {
 bool Conversation::slow(const Lane& lane, Nanos now) const {
   if (lane.queued_bytes == 0) return false;
   const bool haste = !shared_.operations.memory_wanted.empty();
+  // What is behind waits for what is not, however long, as far as the client takes that and nobody wants the memory.
+  if (lane.catches_up && !haste && !peer_.stalled(now)) return false;
   const std::int64_t due =
       (haste ? kHasteNanos : kPatienceNanos) +
       static_cast<std::int64_t>(lane.queued_bytes / kBytesPerSecond) * kNanosPerSecond;

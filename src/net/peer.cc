@@ -14,7 +14,11 @@ constexpr std::byte kPrefaceBegin{'P'};
 }  // namespace
 
 Peer::Peer(const Parts& parts, env::ConnectionId id, Nanos now)
-    : parts_(parts), id_(id), since_(now), session_(parts.session, parts.staging, now) {
+    : parts_(parts),
+      id_(id),
+      since_(now),
+      hold_(parts.held != nullptr),
+      session_(parts.session, parts.staging, now) {
   receiving_ = true;
   parts_.socket.receive(id_, {&first_, 1});
 }
@@ -128,7 +132,7 @@ bool Peer::send_sealed(Nanos now) {
 }
 
 bool Peer::may_hold(std::size_t bytes) const {
-  return parts_.held != nullptr && bytes >= env::kHeldBytesMin && held_count_ < held_.size() &&
+  return hold_ && bytes >= env::kHeldBytesMin && held_count_ < held_.size() &&
          parts_.held->has_room();
 }
 
@@ -143,6 +147,8 @@ void Peer::on_released(const env::SocketEvent& event) {
   for (std::size_t i = 0; i < event.released; ++i) give_back_oldest();
   parts_.counters.uncopied += event.uncopied;
   parts_.counters.copied += event.copied;
+  // Its driver has given it up: others have more use for the memory.
+  if (event.released > event.uncopied - event.copied) hold_ = false;
 }
 
 void Peer::on_closed() {

@@ -118,6 +118,7 @@ class Peer {
   std::array<std::vector<std::byte>, env::kHeldSendsMax> held_;
   std::size_t held_first_ = 0;
   std::size_t held_count_ = 0;
+  bool hold_;  // as long as it saves a copy
   transport::Session session_;
 };
 
