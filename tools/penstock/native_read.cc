@@ -64,7 +64,9 @@ Ended native_read(Client& client, const std::string& stream,
   };
   options.on_caught_up = [&] { progress.end(std::nullopt); };
   options.on_problem = [&](ShardNumber, const Error& error) {
-    if (error.code != ErrorCode::kDataLoss) progress.end(error.code);
+    // A shard without a lane is read when another gives up its own.
+    if (error.code == ErrorCode::kDataLoss || error.code == ErrorCode::kOverloaded) return;
+    progress.end(error.code);
   };
   const auto consumer = client.consumer(stream, std::move(options));
   const auto failure = progress.wait();

@@ -15,10 +15,10 @@ constexpr double kTimedRateMax = 100'000;
 constexpr std::uint32_t kTimedInFlightMax = 1'024;
 // The closed loop asks for the time this often, the open loop sends so many before it looks again.
 constexpr std::uint64_t kBurst = 64;
-// Between the last preparation and the first record: threads are there by then.
 // The open loop sleeps no shorter: a sleep costs ten records, and a generator that is never off its CPU keeps the
 // client's thread, and the kernel's, waiting there. What became due meanwhile counts from when it was due.
 constexpr std::int64_t kNap = 40'000;
+// Between the last preparation and the first record: threads are there by then.
 constexpr std::int64_t kStartDelay = 50 * kNanosPerMilli;
 constexpr std::int64_t kProgressInterval = 200 * kNanosPerMilli;
 constexpr std::int64_t kStopPatience = 5 * kNanosPerSecond;

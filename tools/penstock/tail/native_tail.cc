@@ -147,8 +147,13 @@ void NativeTail::on_records(const Records& records) {
   end();
 }
 
-// What is lost is told, and reading goes on behind it; anything else ends it.
+// What is lost is told, and reading goes on behind it; who has no lane waits for one; anything else ends it.
 void NativeTail::on_problem(ShardNumber shard, const Error& error) {
+  if (error.code == ErrorCode::kOverloaded) {
+    fmt::print(stderr, "{} waits: the server has no lane for it at present\n",
+               proto::shard_id(shard));
+    return;
+  }
   const std::lock_guard lock(mutex_);
   if (!problem_) {
     problem_ = problem_of(error.code, tail_failing(options_));
