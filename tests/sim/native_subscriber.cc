@@ -129,7 +129,10 @@ void NativeSubscriber::on_problem(ShardNumber shard, const Error& error) {
   const bool named = error.code == ErrorCode::kDataLoss && !missed_.empty();
   if (named && missed_.back().shard == shard) missed_.pop_back();
   const bool expired = error.code == ErrorCode::kNotFound && stage_.was_off;
-  if (stage_.strict && !expired) {
+  // It may begin before the stream is there.
+  const bool early =
+      error.code == ErrorCode::kNotFound && shard == route::kNoShard && progress_.empty();
+  if (stage_.strict && !expired && !early) {
     find(fmt::format("shard {}: {}", shard.raw(), name(error.code)));
   }
 }
